@@ -1,0 +1,255 @@
+"""Accounts: what one scope has of one limit, and which queues are blocked on it.
+
+Three kinds share one shape. **Seats** are held and given back; a **rate** lets one through per interval;
+a **gate** is shut until an upstream's ``Retry-After`` is over. A queue whose head cannot go is *parked*
+at exactly one account: the first that blocks it. So the account always knows whom to try next, and a
+tenant at its own cap is never looked at while a shared account is being given out.
+
+Who is next among the parked tenants:
+
+* seats: first whoever holds less than its guaranteed part ``seats·weight/Σweight`` of the tenants active here,
+  least share first (max-min: peers.md §5.1); what is left over goes by start-time fair queueing on seat-seconds,
+  charged with an estimate at the grant and corrected at the return (APF). Max-min alone would starve a tenant
+  whose part is below one seat; tags alone are slower to give a light tenant its turn.
+* rates: start-time fair queueing, one unit per grant.
+* gates: the oldest head.
+
+The order itself is :mod:`proxy.admission.shares`. Nothing reads a clock; ``now`` comes in.
+"""
+
+from __future__ import annotations
+
+import heapq
+from typing import Final
+
+from proxy.admission.queue import Queue, Ticket
+from proxy.admission.shares import Share, Shares
+from proxy.domain.ids import Instant, LimitName, Scope, Seconds, TenantName
+
+_EPSILON: Final = 1e-9
+RATE_GUARD: Final = 1.01
+"""Intervals are kept 1% longer than asked: the far side counts arrivals, and a request that was delayed on
+its way would otherwise make one too many in some window."""
+_MEAN_WEIGHT: Final = 0.1
+"""How much a new holding time moves the estimate (EWMA)."""
+
+
+class Account(Shares):
+    """The common part. ``stirred`` is the pool's note that somebody here may go now, ``alarm`` when it is woken."""
+
+    __slots__ = ("alarm", "limit", "scope", "stirred")
+
+    def __init__(self, limit: LimitName, scope: Scope) -> None:
+        super().__init__()
+        self.limit = limit
+        self.scope = scope
+        self.stirred = False
+        self.alarm: Instant | None = None
+
+    def fits(self, cost: int, now: Instant) -> bool:
+        """Whether so much could be taken now."""
+        raise NotImplementedError
+
+    def opens_at(self) -> Instant | None:
+        """When time alone will make room; None where only a return does."""
+        raise NotImplementedError
+
+    def take(self, tenant: TenantName, weight: float, cost: int, now: Instant) -> float:
+        """Take; returns what was charged, to be handed back with ``give``."""
+        raise NotImplementedError
+
+    def give(self, tenant: TenantName, cost: int, charged: float, elapsed: Seconds) -> None:
+        """Give back what was taken ``elapsed`` seconds ago. Rates and gates have nothing to give back."""
+
+    def pace(self, tenant: TenantName) -> float | None:
+        """Grants per second this tenant may expect here, None where nothing is known."""
+        return None
+
+    def idle(self, now: Instant) -> bool:
+        """Whether forgetting this account would change nothing."""
+        raise NotImplementedError
+
+    def prefers(self, ticket: Ticket) -> bool:
+        """Whether this ticket would be next, were its queue parked here for it."""
+        asking = _Asking(ticket)
+        self.park(asking)
+        best = self.best()
+        self.unpark(asking)
+        return best is asking
+
+    def queues(self) -> list[Queue]:
+        """Every queue parked here."""
+        return [queue for share in self.active.values() for queue in share.parked]
+
+
+class _Asking(Queue):
+    """A queue of one ticket, to ask what would be if it were parked."""
+
+    __slots__ = ("_ticket",)
+
+    def __init__(self, ticket: Ticket) -> None:
+        super().__init__(ticket.queue.tenant, ticket.queue.route)
+        self._ticket = ticket
+
+    @property
+    def head(self) -> Ticket:
+        return self._ticket
+
+
+class SeatAccount(Account):
+    """So many at once. ``seats`` may change at any time; lowering it below ``held`` drains by attrition."""
+
+    __slots__ = ("_by_ratio", "held", "mean", "seats")
+
+    def __init__(self, limit: LimitName, scope: Scope, seats: float) -> None:
+        super().__init__(limit, scope)
+        self.seats = seats
+        self.held = 0
+        self.mean: float | None = None
+        """Estimated holding time in seconds."""
+        self._by_ratio: list[tuple[float, float, int, int, Share]] = []
+
+    def fits(self, cost: int, now: Instant) -> bool:
+        return self.held + cost <= self.seats
+
+    def opens_at(self) -> Instant | None:
+        return None
+
+    def set_seats(self, seats: float) -> None:
+        """New numbers from now on. Whoever asks for more than there are is passed until there are more again."""
+        self.seats = seats
+        for share in self.active.values():
+            share.version += 1
+            if share.parked:
+                self.rank(share)
+
+    def take(self, tenant: TenantName, weight: float, cost: int, now: Instant) -> float:
+        share = self.share(tenant, weight)
+        self.held += cost
+        share.held += cost
+        if not self.busy:
+            return 0.0
+        charged = cost * (self.mean or 1.0)
+        self.charge(share, charged)
+        self.restate(share)
+        return charged
+
+    def give(self, tenant: TenantName, cost: int, charged: float, elapsed: Seconds) -> None:
+        share = self.active[tenant]
+        self.held -= cost
+        share.held -= cost
+        if charged:
+            share.finish += (cost * elapsed - charged) / share.weight
+        self.mean = elapsed if self.mean is None else self.mean + _MEAN_WEIGHT * (elapsed - self.mean)
+        if self.busy or not share.held:
+            self.restate(share)
+
+    def pace(self, tenant: TenantName) -> float | None:
+        share = self.active.get(tenant)
+        if share is None or not self.mean or self.seats <= 0:
+            return None
+        return self.seats * share.weight / self.weights / self.mean
+
+    def idle(self, now: Instant) -> bool:
+        return not self.held and not self.parked
+
+    def first(self, share: Share) -> Queue | None:
+        fitting = [queue for queue in share.parked if queue.head.cost_of(self) <= self.seats]
+        return min(fitting, key=lambda queue: queue.head.seq, default=None)
+
+    def best(self) -> Queue | None:
+        heap = self._by_ratio
+        while heap:
+            ratio, _, _, version, share = heap[0]
+            if version == share.version:
+                if ratio * self.weights <= self.seats + _EPSILON:
+                    return self.first(share)
+                break
+            heapq.heappop(heap)
+        return super().best()
+
+    def rank(self, share: Share) -> None:
+        super().rank(share)
+        queue = self.first(share)
+        if queue is None:
+            return
+        ratio = (share.held + queue.head.cost_of(self)) / share.weight
+        heapq.heappush(self._by_ratio, (ratio, share.start, queue.head.seq, share.version, share))
+        if len(self._by_ratio) > 64 + 4 * len(self.active):
+            self._by_ratio = [item for item in self._by_ratio if item[3] == item[4].version]
+            heapq.heapify(self._by_ratio)
+
+    def settle(self) -> None:
+        super().settle()
+        self._by_ratio.clear()
+
+
+class RateAccount(Account):
+    """One per interval, with a burst: GCRA. ``due`` is the theoretical arrival time of the next request."""
+
+    __slots__ = ("_interval", "burst", "due")
+
+    def __init__(self, limit: LimitName, scope: Scope, per_second: float, burst: int) -> None:
+        super().__init__(limit, scope)
+        self.due = Instant(float("-inf"))
+        self.burst = burst
+        self._interval = RATE_GUARD / per_second
+
+    def set_rate(self, per_second: float, burst: int, now: Instant) -> None:
+        """New numbers from now on; what was let through stays counted, in requests and not in seconds."""
+        interval = RATE_GUARD / per_second
+        if self.due > now:
+            self.due = Instant(now + (self.due - now) * interval / self._interval)
+        self.burst = burst
+        self._interval = interval
+
+    def fits(self, cost: int, now: Instant) -> bool:
+        return now >= self.due - (self.burst - 1) * self._interval
+
+    def opens_at(self) -> Instant:
+        return Instant(self.due - (self.burst - 1) * self._interval)
+
+    def take(self, tenant: TenantName, weight: float, cost: int, now: Instant) -> float:
+        self.due = Instant(max(self.due, now) + self._interval)
+        if self.busy:
+            share = self.share(tenant, weight)
+            self.charge(share, 1.0)
+            self.restate(share)
+        return 0.0
+
+    def lacking(self, now: Instant) -> float:
+        """How much of the burst is used up at this moment."""
+        if not self._interval:
+            return 0.0
+        return min(float(self.burst), max(0.0, (self.due - now) / self._interval))
+
+    def pace(self, tenant: TenantName) -> float | None:
+        share = self.active.get(tenant)
+        if share is None or not self._interval:
+            return None
+        return share.weight / self.weights / self._interval
+
+    def idle(self, now: Instant) -> bool:
+        return not self.parked and self.due <= now
+
+
+class GateAccount(Account):
+    """Shut until a moment an upstream named. Nothing is charged here, so that the oldest head goes first."""
+
+    __slots__ = ("open_at",)
+
+    def __init__(self, limit: LimitName, scope: Scope) -> None:
+        super().__init__(limit, scope)
+        self.open_at = Instant(float("-inf"))
+
+    def fits(self, cost: int, now: Instant) -> bool:
+        return now >= self.open_at
+
+    def opens_at(self) -> Instant:
+        return self.open_at
+
+    def take(self, tenant: TenantName, weight: float, cost: int, now: Instant) -> float:
+        return 0.0
+
+    def idle(self, now: Instant) -> bool:
+        return not self.parked and now >= self.open_at

@@ -1,0 +1,1 @@
+"""Who carries progress to those who watch over the callers."""

@@ -1,0 +1,1 @@
+"""What an API's requests mean (operations) and how its errors look. Pure."""

@@ -1,0 +1,118 @@
+"""E2B's control plane: what its requests mean, and errors that its SDKs read without breaking. Pure.
+
+``/x`` and ``/v2/x`` mean the same. Every error must be JSON with an integer ``code`` and a string ``message``, ASCII and
+below 500 bytes: newer Python SDKs raise JSONDecodeError or KeyError on anything else, and WASM guests cut the
+body at byte 500 (e2b.md §3.4, problems.md §1.2a). ``Should-Retry: false`` keeps the SDK from sending again what
+may have been processed (e2b.md §3.3).
+"""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Mapping
+from typing import Final
+
+from proxy.dialects.base import api_key
+from proxy.domain.messages import Reply, RequestHead, ResponseHead
+from proxy.domain.problem import Problem
+
+_PATH: Final = re.compile(r"(?:/v\d+)?/sandboxes(?:/([^/]+)(?:/([a-z]+))?)?/?")
+_POSTS: Final = {
+    "resume": "resume",
+    "connect": "resume",
+    "fork": "fork",
+    "pause": "pause",
+    "timeout": "extend",
+    "refreshes": "extend",
+    "snapshots": "snapshot",
+}
+_CHANGES: Final = frozenset({"create", "resume", "fork", "pause", "destroy", "extend", "snapshot"})
+_MAKES: Final = frozenset({"create", "resume", "fork", "snapshot"})
+_MAX_MESSAGE: Final = 350
+_NOT_ADMITTED: Final = b'"sandbox_capacity_unavailable"'
+"""The one 503 that says nothing was made (e2b.md §4.4)."""
+
+
+class E2bDialect:
+    """E2B and whoever speaks like it."""
+
+    name = "e2b"
+    operations = _CHANGES | {"observe", "other"}
+
+    def classify(self, method: str, path: str) -> str:
+        found = _PATH.fullmatch(path)
+        if found is None:
+            return "observe" if method in ("GET", "HEAD") and _under_sandboxes(path) else "other"
+        sandbox, action = found[1], found[2]
+        if method in ("GET", "HEAD"):
+            return "observe"
+        if method == "DELETE" and sandbox is not None and action is None:
+            return "destroy"
+        if method != "POST":
+            return "other"
+        if sandbox is None:
+            return "create"
+        return _POSTS.get(action or "", "other")
+
+    def credential(self, head: RequestHead) -> bytes | None:
+        return api_key(head, b"x-api-key", b"authorization")
+
+    def width(self, operation: str, body: bytes | None) -> int:
+        if operation != "fork" or not body:
+            return 1
+        try:
+            count = json.loads(body).get("count", 1)
+        except (ValueError, AttributeError):
+            return 1
+        return count if isinstance(count, int) and not isinstance(count, bool) and count >= 1 else 1
+
+    def shielded(self, operation: str) -> bool:
+        """A cancelled create can leave a sandbox nobody knows, a cancelled pause can lose one (e2b.md §4.7)."""
+        return operation in _CHANGES
+
+    def not_admitted(self, status: int, body: bytes | None) -> bool:
+        return status == 429 or (status == 503 and body is not None and _NOT_ADMITTED in body)
+
+    def ambiguous(self, operation: str, status: int, body: bytes | None) -> bool:
+        return operation in _MAKES and status in (502, 503, 504) and not self.not_admitted(status, body)
+
+    def needs_body(self, operation: str, head: ResponseHead) -> bool:
+        return head.status == 503 or (head.status in (429, 502, 504) and not _is_json(head))
+
+    def mend(self, head: ResponseHead, body: bytes) -> Problem | None:
+        if head.status not in (429, 500, 502, 503, 504) or (_is_json(head) and _readable(body)):
+            return None
+        said = re.sub(r"[^\x20-\x7e]+", " ", re.sub(rb"<[^>]*>", b" ", body[:2000]).decode("latin-1")).strip()
+        text = re.sub(r" {2,}", " ", said)[:200] or "no further word"
+        retry_after = head.get(b"retry-after")
+        seconds = int(retry_after) if retry_after is not None and retry_after.isdigit() else None
+        return Problem(head.status, "edge_error", f"the edge answered {head.status}: {text}", "", seconds)
+
+    def render(self, problem: Problem, head: RequestHead | None) -> Reply:
+        fields = [("Content-Type", "application/json")]
+        if problem.retry_after is not None:
+            fields.append(("Retry-After", str(problem.retry_after)))
+        if problem.final:
+            fields.append(("Should-Retry", "false"))
+        document = {"code": problem.status, "message": problem.message[:_MAX_MESSAGE], "error_code": problem.code}
+        return Reply(problem.status, tuple(fields), json.dumps(document).encode("ascii"))
+
+    def origin_values(self, head: RequestHead) -> Mapping[str, str]:
+        return {}
+
+
+def _under_sandboxes(path: str) -> bool:
+    return re.match(r"(?:/v\d+)?/sandboxes/", path) is not None
+
+
+def _is_json(head: ResponseHead) -> bool:
+    return (head.get(b"content-type") or b"").lower().startswith((b"application/json", b"application/problem+json"))
+
+
+def _readable(body: bytes) -> bool:
+    try:
+        document = json.loads(body)
+    except ValueError:
+        return False
+    return isinstance(document, dict) and isinstance(document.get("code"), int) and "message" in document

@@ -1,0 +1,1 @@
+"""The vocabulary: ids, quantities, message values, paths and errors. Imports nothing of ours."""

@@ -1,0 +1,30 @@
+"""Names and units as types, so that a tenant is never passed where a ticket is meant."""
+
+from __future__ import annotations
+
+from typing import Final, NewType
+
+Seconds = NewType("Seconds", float)
+"""A length of time."""
+
+Instant = NewType("Instant", float)
+"""A moment on the store's clock, in seconds; only differences mean anything."""
+
+TenantName = NewType("TenantName", str)
+UpstreamName = NewType("UpstreamName", str)
+RouteName = NewType("RouteName", str)
+LimitName = NewType("LimitName", str)
+PoolName = NewType("PoolName", str)
+SinkName = NewType("SinkName", str)
+
+TicketId = NewType("TicketId", str)
+"""One request's place in a pool; kept when the caller comes back for it."""
+
+VisitId = NewType("VisitId", int)
+"""One connection's presence at a ticket: the caller who comes back is a new visit of the same ticket."""
+
+Scope = NewType("Scope", str)
+"""Whom a limit counts: a tenant's name, a credential's hash, an upstream's name or a header's value."""
+
+GATE: Final = LimitName("retry-after")
+"""The name under which a closed gate (an upstream's ``Retry-After``) is reported as the blocker."""

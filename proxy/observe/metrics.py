@@ -1,0 +1,166 @@
+"""What is counted, and its text for Prometheus (design.md §2.11). One object per process, with its own registry.
+
+Rules: labels are bounded (names of the policy, a fixed set of results; never a caller's text); series whose
+labels are known stand at 0 from the start; counting is a dictionary and a list, because it runs for every
+request. Gauges of pools are read when asked for, in :mod:`.pools`.
+"""
+
+from __future__ import annotations
+
+import platform
+from collections import defaultdict
+from collections.abc import Callable, Iterable
+from typing import Final, get_args
+
+from prometheus_client import CollectorRegistry, GCCollector, ProcessCollector
+from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, HistogramMetricFamily, Metric
+from prometheus_client.exposition import choose_encoder
+from prometheus_client.registry import Collector
+
+from proxy import __version__
+from proxy.admission.view import StoreView
+from proxy.observe.buckets import LAG_BOUNDS, PHASE_BOUNDS, WAIT_BOUNDS, Buckets
+from proxy.observe.pools import PoolSeries
+from proxy.policy.policyset import PolicySet
+from proxy.ports import BeatResult, Outcome, RequestRecord
+
+MODES: Final = ("normal", "draining")
+"""What ``headgate_mode`` tells apart. A shared store adds its own (learning, local share)."""
+
+PHASES: Final = ("admit", "connect", "upstream", "relay")
+
+_OUTCOMES: Final = get_args(Outcome)
+_RESULTS: Final = get_args(BeatResult)
+
+
+class Metrics(Collector):
+    """Counters and histograms of one process. Belongs to one event loop; nothing here blocks."""
+
+    def __init__(self, view: Callable[[], StoreView], dropped_lines: Callable[[], int] = int) -> None:
+        """``view`` is asked at every scrape; ``dropped_lines`` is the access log's count."""
+        self.registry = CollectorRegistry()
+        self.mode = "normal"
+        """One of :data:`MODES`."""
+        self.policy_stale = False
+        """Whether the last file read was bad."""
+        self._dropped_lines = dropped_lines
+        self._requests: defaultdict[tuple[str, str, str], int] = defaultdict(int)
+        self._retries: defaultdict[tuple[str, str], int] = defaultdict(int)
+        self._beats: defaultdict[tuple[str, str], int] = defaultdict(int)
+        self._reloads = {"ok": 0, "error": 0}
+        self._bad_messages = 0
+        self._waits: defaultdict[str, Buckets] = defaultdict(lambda: Buckets(WAIT_BOUNDS))
+        self._phases = {phase: Buckets(PHASE_BOUNDS) for phase in PHASES}
+        self._admit, self._connect, self._upstream, self._relay = (self._phases[p].observe for p in PHASES)
+        self.lag = Buckets(LAG_BOUNDS)
+        self._pools = PoolSeries(view)
+        self.registry.register(self)
+        self.registry.register(self._pools)
+        ProcessCollector(registry=self.registry)
+        GCCollector(registry=self.registry)
+
+    def policy_in_force(self, policies: PolicySet) -> None:
+        """From now on this policy decides: its names have series, those of older ones keep theirs."""
+        for upstream in policies.upstreams:
+            self._know(upstream, "")
+        for outcome in _OUTCOMES:
+            self._requests["", "", outcome] += 0
+        for route in policies.routes:
+            self._know(route.match.upstream, route.name)
+            if route.limits:
+                self._waits[route.name]
+        for sink in policies.sinks:
+            for result in _RESULTS:
+                self._beats[sink, result] += 0
+        self._pools.policy_in_force(policies)
+
+    def policy_read(self, ok: bool) -> None:
+        """A policy was read again, and taken over or found bad."""
+        self._reloads["ok" if ok else "error"] += 1
+        self.policy_stale = not ok
+
+    def finished(self, record: RequestRecord) -> None:
+        """Count one request. Runs for every one of them: about a microsecond."""
+        self._requests[record.upstream, record.route, record.outcome] += 1
+        if record.route:
+            self._admit(record.waited)
+            if record.queued:
+                self._waits[record.route].observe(record.waited)
+        if record.connect:
+            self._connect(record.connect)
+        if record.upstream_seconds:
+            self._upstream(record.upstream_seconds)
+            self._relay(record.relay)
+
+    def retried(self, upstream: str, route: str) -> None:
+        """Count one more try."""
+        self._retries[upstream, route] += 1
+
+    def beat(self, sink: str, result: str) -> None:
+        """Count one progress beat."""
+        self._beats[sink, result] += 1
+
+    def bad_head(self) -> None:
+        """Count one message that was none."""
+        self._bad_messages += 1
+
+    def text(self, accept: str = "") -> tuple[bytes, str]:
+        """Every series now, and its content type, as the ``Accept`` header wants it."""
+        encode, content_type = choose_encoder(accept)
+        return encode(self.registry), content_type
+
+    def collect(self) -> Iterable[Metric]:
+        """The registry's view of what is counted here."""
+        requests = CounterMetricFamily(
+            "headgate_requests", "Requests that are over.", labels=("upstream", "route", "outcome")
+        )
+        retries = CounterMetricFamily(
+            "headgate_upstream_retries", "Further tries after a first.", labels=("upstream", "route")
+        )
+        beats = CounterMetricFamily("headgate_progress", "Progress beats that were due.", labels=("sink", "result"))
+        reloads = CounterMetricFamily("headgate_policy_reload", "Policies read again.", labels=("result",))
+        for family, counts in ((requests, self._requests), (retries, self._retries), (beats, self._beats)):
+            for labels, count in counts.items():
+                family.add_metric(labels, count)
+        for result, count in self._reloads.items():
+            reloads.add_metric((result,), count)
+        yield from (requests, retries, beats, reloads)
+        yield from self._histograms()
+        yield from self._process()
+
+    def _histograms(self) -> Iterable[Metric]:
+        waits = HistogramMetricFamily(
+            "headgate_queue_wait_seconds", "Time in the queue, of requests that were queued.", labels=("route",)
+        )
+        for route, buckets in self._waits.items():
+            buckets.add_to(waits, (route,))
+        phases = HistogramMetricFamily("headgate_phase_seconds", "Where a request's time goes.", labels=("phase",))
+        for phase, buckets in self._phases.items():
+            buckets.add_to(phases, (phase,))
+        lag = HistogramMetricFamily(
+            "headgate_event_loop_lag_seconds", "How late the event loop's timers are.", labels=()
+        )
+        self.lag.add_to(lag, ())
+        yield from (waits, phases, lag)
+
+    def _process(self) -> Iterable[Metric]:
+        mode = GaugeMetricFamily("headgate_mode", "1 for the mode this process is in.", labels=("mode",))
+        for name in dict.fromkeys((*MODES, self.mode)):
+            mode.add_metric((name,), name == self.mode)
+        build = GaugeMetricFamily("headgate_build_info", "Always 1.", labels=("version", "python"))
+        build.add_metric((__version__, platform.python_version()), 1)
+        yield from (mode, build)
+        yield GaugeMetricFamily(
+            "headgate_policy_stale", "1 while the last policy file read was bad.", self.policy_stale
+        )
+        yield CounterMetricFamily(
+            "headgate_bad_messages", "Messages refused before they were requests.", self._bad_messages
+        )
+        yield CounterMetricFamily(
+            "headgate_access_log_dropped", "Access log lines nobody took in time.", self._dropped_lines()
+        )
+
+    def _know(self, upstream: str, route: str) -> None:
+        for outcome in _OUTCOMES:
+            self._requests[upstream, route, outcome] += 0
+        self._retries[upstream, route] += 0

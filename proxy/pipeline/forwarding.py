@@ -1,0 +1,184 @@
+"""Sending a request upstream, as often as is safe, and presenting what comes back.
+
+A retry gives its seats back, keeps its ticket's age, and waits its turn again; an upstream's ``Retry-After``
+closes the gate for everyone who shares the credential.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Mapping
+
+from proxy.domain.errors import HeadgateError, UpstreamBroke
+from proxy.domain.ids import Scope, Seconds
+from proxy.domain.problem import Problem
+from proxy.pipeline.retrying import Again, Budget, after_error, after_reply, wants_body
+from proxy.pipeline.timing import server_timing
+from proxy.pipeline.trip import Trip, World
+from proxy.pipeline.waiting import wait_for_turn
+from proxy.policy.policyset import Origin, Queue, Upstream
+from proxy.ports import Outgoing, UpstreamReply, Visit
+
+SMALL_BODY = 64 * 1024
+"""Bytes read of an error reply to judge it, and of a request before it waits (e2b.md §1.6: create bodies are small)."""
+
+
+def gate_of(trip: Trip) -> Scope:
+    """Who shares an upstream's ``Retry-After``: everyone with the same credential there."""
+    return Scope(f"{trip.serving.upstream.name}|{trip.caller.credential}")
+
+
+class Forwarder:
+    """The tries of all requests, and the budgets they spend."""
+
+    def __init__(self, world: World) -> None:
+        self._world = world
+        self._budgets: dict[tuple[str, str], Budget] = {}
+
+    async def forward(self, trip: Trip, visit: Visit | None) -> None:
+        """Try until a reply is to be passed on, and pass it on to the last byte.
+
+        With a visit, each try waits until its seats are held. Raises the last error where no reply came.
+        """
+        stale = False
+        while True:
+            if visit is not None and not visit.granted:
+                await self._wait(trip, visit)
+            trip.record.tries += 1
+            if trip.record.tries == 1:
+                self._budget(trip).first_try(trip.retry.budget, self._world.clock())
+            again: Again | None
+            try:
+                reply = await self._send(trip, fresh=stale)
+            except HeadgateError as error:
+                if self._was_stale(trip, error) and not stale:
+                    stale = True
+                    continue
+                again = after_error(trip.retry, trip.exchange.head, error, trip.record.tries, self._world.chance)
+                if again is None or not self._may_retry(trip, again, sent=isinstance(error, UpstreamBroke)):
+                    raise
+            else:
+                body = await self._look_inside(trip, reply)
+                again = self._judge(trip, reply, body)
+                if again is None or not self._may_retry(trip, again, sent=True):
+                    await self._present(trip, reply, body)
+                    return
+                reply.discard()
+            await self._rest(trip, visit, again)
+
+    # -- one try --------------------------------------------------------------------------------------
+    async def _send(self, trip: Trip, *, fresh: bool) -> UpstreamReply:
+        serving, exchange, record = trip.serving, trip.exchange, trip.record
+        origin = serving.upstream.origin
+        authority = serving.authority
+        if origin.templated:
+            origin, authority = _filled(serving.upstream, serving.dialect.origin_values(exchange.head))
+        outgoing = Outgoing(
+            serving.upstream, origin, trip.resolution.forward, authority, serving.dropped, serving.added, fresh
+        )
+        exchange.shielded = serving.dialect.shielded(trip.resolution.operation)
+        trip.sent = True
+        began = self._world.clock()
+        try:
+            reply = await self._world.client.send(exchange, outgoing)
+        finally:
+            record.upstream_seconds += self._world.clock() - began
+            exchange.shielded = False
+        record.connect += reply.connect_seconds
+        return reply
+
+    def _was_stale(self, trip: Trip, error: HeadgateError) -> bool:
+        """A kept connection that its upstream had closed: sent once more, whatever the policy, if idempotent."""
+        exchange = trip.exchange
+        return (
+            isinstance(error, UpstreamBroke) and error.stale and exchange.head.idempotent and exchange.repeatable
+        )
+
+    async def _wait(self, trip: Trip, visit: Visit) -> None:
+        route = trip.route
+        sinks = () if route is None else trip.snapshot.sinks[route.name]
+        world = self._world
+        await wait_for_turn(visit, sinks, trip.caller, trip.exchange.head, world.couriers, trip.record, world.clock)
+
+    # -- judging --------------------------------------------------------------------------------------
+    async def _look_inside(self, trip: Trip, reply: UpstreamReply) -> bytes | None:
+        serving = trip.serving
+        if reply.head.status < 400 or not wants_body(
+            trip.retry, serving.dialect, trip.resolution.operation, reply.head
+        ):
+            return None
+        return await reply.small_body(SMALL_BODY)
+
+    def _judge(self, trip: Trip, reply: UpstreamReply, body: bytes | None) -> Again | None:
+        if reply.head.status < 400:
+            return None
+        head, world = trip.exchange.head, self._world
+        again = after_reply(
+            trip.retry, trip.serving.dialect, head, reply.head, body, trip.record.tries, world.chance, world.epoch
+        )
+        if again is not None and again.gate is not None:
+            world.store.close_gate(gate_of(trip), again.gate)
+        return again
+
+    def _may_retry(self, trip: Trip, again: Again, *, sent: bool) -> bool:
+        """Whether the caller is there, the body too, patience lasts, and the budget allows it."""
+        queue = Queue() if trip.route is None else trip.route.queue
+        exchange = trip.exchange
+        if exchange.gone or (sent and not exchange.repeatable) or again.rest > queue.patience - trip.record.waited:
+            return False
+        if not self._budget(trip).spend(self._world.clock()):
+            return False
+        self._world.observer.retried(trip.record.upstream, trip.record.route)
+        return True
+
+    async def _rest(self, trip: Trip, visit: Visit | None, again: Again) -> None:
+        if visit is not None:
+            visit.retry_later(Seconds(again.rest))
+            return
+        began = self._world.clock()
+        await asyncio.sleep(again.rest)
+        trip.record.waited += self._world.clock() - began
+
+    def _budget(self, trip: Trip) -> Budget:
+        key = (trip.caller.tenant, trip.record.upstream)
+        budget = self._budgets.get(key)
+        if budget is None:
+            if len(self._budgets) >= 4096:
+                self._budgets.clear()
+            budget = self._budgets[key] = Budget(self._world.clock())
+        return budget
+
+    # -- presenting -----------------------------------------------------------------------------------
+    async def _present(self, trip: Trip, reply: UpstreamReply, body: bytes | None) -> None:
+        """Pass the reply on: as it is, or an edge's error in the words of the dialect."""
+        record, dialect = trip.record, trip.serving.dialect
+        status = record.status = reply.head.status
+        record.outcome = "upstream-error" if status >= 500 or status == 429 else "ok"
+        unsure = status >= 500 and dialect.ambiguous(trip.resolution.operation, status, body)
+        mended = dialect.mend(reply.head, body) if body is not None else None
+        if mended is not None:
+            reply.discard()
+            self._present_mended(trip, mended, unsure=unsure)
+            return
+        added = server_timing(record)
+        if unsure and b"should-retry" not in reply.head:
+            added += b"Should-Retry: false\r\n"
+        began = self._world.clock()
+        try:
+            await reply.relay(added)
+        finally:
+            record.relay = self._world.clock() - began
+
+    def _present_mended(self, trip: Trip, problem: Problem, *, unsure: bool) -> None:
+        final = Problem(problem.status, problem.code, problem.message, "", problem.retry_after, final=unsure)
+        reply = trip.serving.dialect.render(final, trip.exchange.head)
+        timing = server_timing(trip.record).decode("ascii").strip().partition(": ")[2]
+        trip.exchange.respond(reply.having(("Server-Timing", timing)), close=False)
+
+
+def _filled(upstream: Upstream, values: Mapping[str, str]) -> tuple[Origin, bytes | None]:
+    """A templated origin for one request, and the Host that goes with it."""
+    origin = upstream.origin
+    host = origin.host.format_map(values)
+    filled = Origin(origin.scheme, host, origin.port, origin.base)
+    return filled, None if upstream.keep_host else filled.authority.encode()

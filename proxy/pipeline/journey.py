@@ -1,0 +1,121 @@
+"""One request's journey: classify, identify, claim, admit, forward, present, respond.
+
+Read :meth:`Journey._travel` first. One snapshot of the policy serves the whole journey. A seat is held to the last
+byte of the reply. Whatever ends the journey, also its cancellation at any ``await``, gives back what it holds.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from itertools import count
+
+from proxy.dialects.base import Dialect
+from proxy.domain.errors import DeadlinePassed, HeadgateError
+from proxy.domain.ids import VisitId
+from proxy.pipeline.answers import answer_error, answer_problem
+from proxy.pipeline.claims import arrival_of, needs_of
+from proxy.pipeline.forwarding import SMALL_BODY, Forwarder, gate_of
+from proxy.pipeline.recognise import find_caller, find_target
+from proxy.pipeline.snapshot import Snapshot
+from proxy.pipeline.trip import Trip, World
+from proxy.policy.policyset import Mode
+from proxy.ports import Exchange, RequestRecord, Visit
+from proxy.problems import internal_problem
+
+
+class Journey:
+    """Takes requests from their callers to the upstreams and back."""
+
+    def __init__(self, world: World, snapshot: Snapshot) -> None:
+        self.snapshot = snapshot
+        """Replaced on reload; requests under way keep the one they began with."""
+        self._world = world
+        self._forwarder = Forwarder(world)
+        self._visits = count(1)
+
+    async def handle(self, exchange: Exchange) -> None:
+        """Bring one request to its end and tell the observer. Cancelled when the caller leaves."""
+        record = RequestRecord(exchange.head.method, "")
+        dialect: list[Dialect] = []
+        try:
+            await self._travel(exchange, record, dialect)
+        except HeadgateError as error:
+            answer_error(exchange, record, error, dialect[0] if dialect else None, self._world.chance)
+        except asyncio.CancelledError:
+            record.outcome = "left"
+            raise
+        except Exception as error:
+            self._world.crashed(error)
+            record.outcome = "failed"
+            answer_problem(exchange, record, internal_problem(), dialect[0] if dialect else None)
+        finally:
+            self._world.observer.finished(record)
+
+    async def _travel(self, exchange: Exchange, record: RequestRecord, dialect: list[Dialect]) -> None:
+        """The whole way. ``dialect`` is filled in as soon as it is known, for whoever answers an error."""
+        snapshot = self.snapshot
+        trip = self._recognise(exchange, record, snapshot, dialect)
+        total = snapshot.policies.timeouts.total
+        if total is None:
+            await self._go(trip)
+            return
+        try:
+            async with asyncio.timeout(total):
+                await self._go(trip)
+        except TimeoutError:
+            raise DeadlinePassed(total, trip.sent) from None
+
+    async def _go(self, trip: Trip) -> None:
+        visit = await self._claim(trip)
+        try:
+            await self._forwarder.forward(trip, visit)
+        finally:
+            if visit is not None:
+                visit.leave()
+
+    def _recognise(
+        self, exchange: Exchange, record: RequestRecord, snapshot: Snapshot, dialect: list[Dialect]
+    ) -> Trip:
+        """What the request means, and who is charged for it."""
+        head = exchange.head
+        target = find_target(snapshot, head, exchange.listener)
+        resolution = target.resolution
+        dialect.append(target.serving.dialect)
+        record.path = resolution.path
+        record.upstream = resolution.upstream.name
+        if resolution.route is not None:
+            record.route = resolution.route.name
+        caller = find_caller(snapshot, target, head, exchange.peer, self._world.credentials)
+        record.tenant = caller.tenant
+        return Trip(exchange, record, snapshot, resolution, target.serving, caller)
+
+    async def _claim(self, trip: Trip) -> Visit | None:
+        """Arrive in the pool with everything the route asks for; None where it asks for nothing.
+
+        In shadow mode the decision is made and counted, but never waited for.
+        """
+        route, head = trip.route, trip.exchange.head
+        if route is None or not route.limits:
+            return None
+        policies, dialect = trip.snapshot.policies, trip.serving.dialect
+        body = await trip.exchange.small_body(SMALL_BODY)
+        width = dialect.width(trip.resolution.operation, body)
+        needs = needs_of(policies, route, trip.serving.upstream, trip.caller, head, width)
+        arrival = arrival_of(
+            route,
+            needs,
+            trip.caller,
+            policies.tenants.weight(trip.caller.tenant),
+            head,
+            body,
+            ticket=self._world.new_ticket(),
+            visit=VisitId(next(self._visits)),
+            gate=gate_of(trip),
+        )
+        visit = self._world.store.arrive(arrival)
+        trip.record.ticket = visit.ticket
+        if route.mode is Mode.SHADOW and not visit.granted:
+            trip.record.queued = True
+            visit.leave()
+            return None
+        return visit

@@ -1,0 +1,66 @@
+"""What is known of one request on its way, and what the way needs from outside."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from proxy.domain.ids import TicketId
+from proxy.pipeline.claims import Caller
+from proxy.pipeline.identity import Credentials
+from proxy.pipeline.snapshot import Serving, Snapshot
+from proxy.policy.policyset import Retry, Route
+from proxy.policy.resolve import Resolution
+from proxy.ports import Clock, Couriers, Exchange, Observer, RequestRecord, Store, UpstreamClient
+
+
+@dataclass(frozen=True, slots=True)
+class World:
+    """What journeys need from outside; every source of time, chance and names is here."""
+
+    store: Store
+    client: UpstreamClient
+    couriers: Couriers
+    observer: Observer
+    credentials: Credentials
+    clock: Clock
+    epoch: Callable[[], float]
+    """The time of day in seconds, for dates in ``Retry-After``."""
+    chance: Callable[[], float]
+    """A number from 0 to 1."""
+    new_ticket: Callable[[], TicketId]
+    crashed: Callable[[BaseException], None]
+    """Told of what nobody expected."""
+
+
+class Trip:
+    """One request: where it goes, who is charged, and how far it got."""
+
+    __slots__ = ("caller", "exchange", "record", "resolution", "route", "sent", "serving", "snapshot")
+
+    def __init__(
+        self,
+        exchange: Exchange,
+        record: RequestRecord,
+        snapshot: Snapshot,
+        resolution: Resolution,
+        serving: Serving,
+        caller: Caller,
+    ) -> None:
+        self.exchange = exchange
+        self.record = record
+        self.snapshot = snapshot
+        self.resolution = resolution
+        self.route: Route | None = resolution.route
+        self.serving = serving
+        self.caller = caller
+        self.sent = False
+        """Whether an upstream may have seen the request."""
+
+    @property
+    def retry(self) -> Retry:
+        """The route's rule for further tries; one try without a route."""
+        return _ONE_TRY if self.route is None else self.route.retry
+
+
+_ONE_TRY = Retry()

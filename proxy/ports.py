@@ -1,0 +1,221 @@
+"""What the journey needs of the world, as narrow protocols: a store, couriers, an observer.
+
+Adapters stand in ``stores``, ``couriers`` and ``observe``; tests put their own here. Acquiring is async,
+releasing is sync: whoever leaves cannot be cancelled half-way.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Literal, Protocol
+
+from proxy.admission.events import Arrive
+from proxy.admission.view import StoreView, TicketView
+from proxy.domain.ids import Instant, Scope, Seconds, SinkName, TicketId, UpstreamName
+from proxy.domain.messages import Reply, RequestHead, ResponseHead
+from proxy.policy.policyset import Origin, PolicySet, Sink, Upstream
+from proxy.policy.templates import Values
+
+Outcome = Literal["ok", "upstream-error", "refused", "left", "failed", "bad-request"]
+"""How a request ended: relayed 1xx-4xx · relayed 5xx or 429 · refused by admission · caller went away ·
+502, 503 or 504 of our making · malformed."""
+
+BeatResult = Literal["ok", "stale", "throttled", "failed", "skipped", "missed"]
+"""One progress beat: 2xx · 404/409/410 (the sink stops) · 429/5xx · no reply, a redirect or another status ·
+the request lacks what the template names · the one before was still under way."""
+
+
+@dataclass(slots=True)
+class RequestRecord:
+    """One finished request, for metrics and the access log. Seconds everywhere; ``path`` has no query."""
+
+    method: str
+    path: str
+    upstream: str = ""
+    route: str = ""
+    tenant: str = ""
+    ticket: str = ""
+    outcome: Outcome = "ok"
+    status: int = 0
+    error: str = ""
+    waited: float = 0.0
+    connect: float = 0.0
+    upstream_seconds: float = 0.0
+    relay: float = 0.0
+    tries: int = 0
+    queued: bool = False
+
+
+class Observer(Protocol):
+    """Counts and logs. Never raises, never blocks."""
+
+    def finished(self, record: RequestRecord) -> None:
+        """One request is over (called exactly once for each)."""
+
+    def retried(self, upstream: str, route: str) -> None:
+        """A try failed in a way that allows another, which is about to be made."""
+
+    def beat(self, sink: SinkName, result: BeatResult) -> None:
+        """A progress beat was due and ended so."""
+
+    def bad_head(self) -> None:
+        """A message was refused before it was a request."""
+
+
+class Vigil(Protocol):
+    """Progress for one waiting request."""
+
+    async def end(self) -> None:
+        """Send nothing more. When this returns no delivery is in flight: it was awaited (briefly) or cancelled.
+
+        Cancelled while waiting for a delivery: the delivery is cancelled too, and nothing more is sent.
+        """
+
+
+class Couriers(Protocol):
+    """Carry "queued" to those who watch over the callers. A progress call can never fail the work."""
+
+    def begin(
+        self, sinks: Sequence[Sink], fixed: Values, describe: Callable[[], Values], waited: Seconds
+    ) -> Vigil:
+        """Start beats to every sink: ``first`` after the beginning, then ``every``, at most ``for_at_most``.
+
+        ``fixed`` are the placeholders that do not change, ``describe`` gives the others at the moment of a
+        beat. ``waited`` is how long the ticket has waited already (a place taken back): ``first`` and
+        ``for_at_most`` count from its first arrival.
+        """
+
+
+class Visit(Protocol):
+    """A caller's presence at its ticket, from arrival to the last byte. Ended by ``leave``."""
+
+    ticket: TicketId
+
+    @property
+    def granted(self) -> bool:
+        """Whether the seats are held now."""
+
+    async def turn(self) -> None:
+        """Wait for the seats. Raises a :class:`~proxy.domain.errors.HeadgateError` when refused.
+
+        Cancelled: the caller must ``leave``; a grant that came in the same moment is given back by it.
+        """
+
+    def look(self) -> TicketView | None:
+        """The ticket as of now; None once it is gone."""
+
+    def retry_later(self, rest: Seconds) -> None:
+        """Give the seats back but keep the place, at its age; not granted again for ``rest`` seconds."""
+
+    def leave(self) -> None:
+        """The end: seats are given back, the place is gone. Never fails; a second call does nothing."""
+
+
+class Store(Protocol):
+    """Where pools live."""
+
+    def arrive(self, arrival: Arrive) -> Visit:
+        """A caller arrives (or comes back, see :class:`Arrive`). Returns at once; refusals are raised by ``turn``."""
+
+    def close_gate(self, scope: Scope, seconds: Seconds) -> None:
+        """Nobody of this scope goes upstream for so long (an upstream's ``Retry-After``)."""
+
+    def reconfigure(self, policies: PolicySet) -> None:
+        """Take over a new policy's limits. Raised limits wake waiters now; lowered ones drain; nobody is evicted."""
+
+    def view(self, tickets: int = 1000) -> StoreView:
+        """What is held and who waits, with at most so many tickets."""
+
+    def evict(self, ticket: TicketId) -> bool:
+        """End a waiting or lingering ticket on an operator's word; False where there is none."""
+
+    def drain(self) -> None:
+        """Refuse every waiter, and whoever would have to wait from now on."""
+
+
+class Exchange(Protocol):
+    """One request as the journey sees it, and the way back to its caller."""
+
+    head: RequestHead
+    peer: str
+    """The caller's address as the socket names it; empty for a Unix socket."""
+    listener: UpstreamName | None
+    """The upstream whose own listener this came in by; None on the main one."""
+    shielded: bool
+    """Set it where the work must be finished even if the caller leaves: then nothing is cancelled."""
+
+    @property
+    def gone(self) -> bool:
+        """Whether the caller has left."""
+
+    @property
+    def started(self) -> bool:
+        """Whether a byte of a final reply was sent already."""
+
+    @property
+    def repeatable(self) -> bool:
+        """Whether the request can be sent again: its whole body is still here."""
+
+    async def small_body(self, limit: int) -> bytes | None:
+        """The whole body as on the wire (chunk frames too) if it is at most so long, else None.
+
+        What was read stays with the exchange and is sent on. Not read at all after ``Expect: 100-continue``.
+        """
+
+    def respond(self, reply: Reply, *, close: bool) -> None:
+        """Send a whole reply of our own making, and close the connection if told to."""
+
+
+class UpstreamReply(Protocol):
+    """A reply whose head is here and whose body is not yet."""
+
+    head: ResponseHead
+    connect_seconds: float
+    """What making the connection took; 0 on a kept one."""
+
+    async def small_body(self, limit: int) -> bytes | None:
+        """The whole decoded body if it is at most so long, else None. The reply can still be relayed.
+
+        Raises UpstreamBroke if it ends early. Cancelled: the connection is closed.
+        """
+
+    async def relay(self, added: bytes) -> None:
+        """Pass head (with ``added`` header lines) and body to the caller, to the last byte; a tunnel to its end.
+
+        Raises UpstreamBroke if the upstream ends early. Cancelled: both connections are closed.
+        """
+
+    def discard(self) -> None:
+        """The reply is not wanted: its connection is closed unless it is free already."""
+
+
+@dataclass(frozen=True, slots=True)
+class Outgoing:
+    """What an upstream gets of a request beside the caller's own bytes."""
+
+    upstream: Upstream
+    origin: Origin
+    target: bytes
+    authority: bytes | None
+    """The Host; None keeps the caller's."""
+    dropped: frozenset[bytes]
+    """Lower-case names of fields that are not forwarded."""
+    added: bytes
+    """Whole header lines added, each ended by CRLF."""
+    fresh: bool = False
+    """Use a new connection: the kept one before turned out to be closed."""
+
+
+class UpstreamClient(Protocol):
+    """Sends requests to upstreams over kept connections."""
+
+    async def send(self, exchange: Exchange, outgoing: Outgoing) -> UpstreamReply:
+        """Send the exchange's request and body, and wait for the reply's head. 1xx pass to the caller.
+
+        Raises UpstreamUnreachable (provably not processed) or UpstreamBroke. Cancelled: the connection is closed.
+        """
+
+
+Clock = Callable[[], Instant]
+"""Seconds that never go back; only differences mean anything."""

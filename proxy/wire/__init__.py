@@ -1,0 +1,1 @@
+"""HTTP/1.1 over asyncio protocols: parse, guard, relay, tunnel, upstream connections."""

@@ -1,0 +1,300 @@
+"""A caller's connection: requests come in one after another, each becomes an exchange.
+
+States, and what moves between them::
+
+    HEAD ---- a whole head ----> BODY ---- the body's last byte ----> BUSY
+     ^  \\_____________ (no body) ________________________________^     |
+     |                                                                 |  the reply's last byte
+     +------------------------- kept alive <----------------------------+----> 101: TUNNEL
+                                                                       |
+    a malformed message, a timeout, "Connection: close" --> LINGER ----+----> closed
+
+Nothing is parsed ahead: while a request is under way, later bytes wait (bounded; then the socket is not read).
+An end of file before the reply means that the caller has left. After an early reply the rest of the body is
+read and dropped for a moment (LINGER), so that the caller gets to see the reply instead of a reset.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from typing import TYPE_CHECKING, Final, cast
+
+from proxy.domain.errors import BadRequest
+from proxy.domain.ids import UpstreamName
+from proxy.domain.messages import RequestHead
+from proxy.wire.exchange import Exchange
+from proxy.wire.heads import find_end, parse_request
+from proxy.wire.tunnel import Tunnel
+from proxy.wire.watchdog import NEVER
+
+if TYPE_CHECKING:
+    from proxy.wire.front import Front
+
+_AHEAD: Final = 64 * 1024
+"""Bytes of later requests that are kept while one is under way."""
+_LINGER: Final = 2.0
+"""Seconds that input is dropped after an early reply (nginx's lingering_close idea)."""
+
+
+class CallerConnection(asyncio.Protocol):
+    """One accepted connection."""
+
+    __slots__ = (
+        "_ahead",
+        "_body_due",
+        "_exchange",
+        "_front",
+        "_lingering",
+        "_paused",
+        "_tunnel",
+        "_write_due",
+        "deadline",
+        "listener",
+        "loop",
+        "peer",
+        "transport",
+    )
+
+    transport: asyncio.Transport
+
+    def __init__(self, front: Front, listener: UpstreamName | None) -> None:
+        self._front = front
+        self.loop = front.loop
+        self.listener = listener
+        self.peer = ""
+        self.deadline = NEVER
+        self._ahead = b""
+        self._exchange: Exchange | None = None
+        self._tunnel: Tunnel | None = None
+        self._lingering = False
+        self._paused = False
+        self._body_due = NEVER
+        self._write_due = NEVER
+
+    # -- asyncio.Protocol -------------------------------------------------------------------------
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        self.transport = cast(asyncio.Transport, transport)
+        name = transport.get_extra_info("peername")
+        self.peer = name[0] if isinstance(name, tuple) else ""
+        self.deadline = self.loop.time() + self._front.timeouts.header
+        self._front.opened(self)
+
+    def data_received(self, data: bytes) -> None:
+        if self._tunnel is not None:
+            self._tunnel.from_caller(data)
+            return
+        if self._lingering:
+            return
+        exchange = self._exchange
+        if exchange is not None and not exchange.received:
+            self._feed(exchange, data)
+            return
+        self._ahead = self._ahead + data if self._ahead else data
+        if exchange is None:
+            self._next_request()
+        elif len(self._ahead) > _AHEAD:
+            self._stop_reading()
+
+    def eof_received(self) -> bool:
+        if self._tunnel is not None:
+            self._tunnel.caller_ended()
+            return True
+        exchange = self._exchange
+        if exchange is None:
+            return False
+        if exchange.started and exchange.received:
+            return True  # it still reads: the reply goes on to its end
+        exchange.left()
+        return False
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        self.deadline = NEVER
+        self._front.closed(self)
+        if self._tunnel is not None:
+            self._tunnel.lost()
+        if self._exchange is not None:
+            self._exchange.left()
+
+    def pause_writing(self) -> None:
+        if self._tunnel is not None:
+            self._tunnel.caller_full(True)
+            return
+        self._set_due(write=self.loop.time() + self._front.timeouts.write_stall)
+        if self._exchange is not None:
+            self._exchange.reply_full(True)
+
+    def resume_writing(self) -> None:
+        if self._tunnel is not None:
+            self._tunnel.caller_full(False)
+            return
+        self._set_due(write=NEVER)
+        if self._exchange is not None:
+            self._exchange.reply_full(False)
+
+    # -- requests -----------------------------------------------------------------------------------
+    def _next_request(self) -> None:
+        try:
+            if self._ahead[:2] == b"\r\n":
+                self._ahead = self._ahead[2:]  # one empty line before a request is forgiven (RFC 9112 §2.2)
+            end = find_end(self._ahead)
+            if not end:
+                self._await_head()
+                return
+            head = parse_request(self._ahead[:end] if len(self._ahead) > end else self._ahead)
+            self._ahead = self._ahead[end:]
+            exchange = self._exchange = Exchange(self, head, self._front.protected)
+            self.deadline = NEVER
+            if not exchange.received:
+                self._set_due(body=self.loop.time() + self._front.timeouts.body_stall)
+                if self._ahead:
+                    data, self._ahead = self._ahead, b""
+                    self._ahead = exchange.feed(data)
+                    if exchange.received:
+                        self._set_due(body=NEVER)
+        except BadRequest as error:
+            self._refuse(error)
+            return
+        exchange.task = self.loop.create_task(self._front.handle(exchange))
+        exchange.task.add_done_callback(self._journey_over)
+
+    def _await_head(self) -> None:
+        """Between requests the idle time runs; from the first byte of a head, the header time."""
+        timeouts = self._front.timeouts
+        if self._ahead:
+            if self.deadline == NEVER or self.deadline > self.loop.time() + timeouts.header:
+                self.deadline = self.loop.time() + timeouts.header
+        else:
+            self.deadline = self.loop.time() + timeouts.idle
+
+    def _feed(self, exchange: Exchange, data: bytes) -> None:
+        try:
+            self._ahead = exchange.feed(data)
+        except BadRequest as error:
+            self._refuse(error)
+            return
+        due = NEVER if exchange.received or self._paused else self.loop.time() + self._front.timeouts.body_stall
+        self._set_due(body=due)
+
+    def finished(self, exchange: Exchange, *, close: bool) -> None:
+        """The exchange's reply is complete: close, or go on with the next request."""
+        if self._exchange is not exchange or self._tunnel is not None:
+            return
+        self._exchange = None
+        self._body_due = NEVER
+        if self.transport.is_closing():
+            return
+        if close or self._front.draining:
+            if exchange.received:
+                self.transport.close()
+            else:
+                self._linger()
+            return
+        self._start_reading()
+        self._await_head()
+        if self._ahead:
+            self.loop.call_soon(self._go_on)
+
+    def _go_on(self) -> None:
+        if self._exchange is None and self._ahead and not self.transport.is_closing():
+            self._next_request()
+
+    def _linger(self) -> None:
+        self._lingering = True
+        self._start_reading()
+        self.deadline = self.loop.time() + _LINGER
+        if self.transport.can_write_eof():
+            self.transport.write_eof()
+
+    def _refuse(self, error: BadRequest) -> None:
+        """Answer a malformed message if that is still possible, and close. Its journey ends."""
+        exchange, self._exchange = self._exchange, None
+        self._front.refused(self.peer, error)
+        started = False
+        if exchange is not None:
+            started = exchange.started
+            exchange.ended = True
+            if exchange.task is not None:
+                exchange.task.cancel()
+        if started:
+            self.transport.abort()
+        elif not self.transport.is_closing():
+            self.transport.write(self._front.refusal(error))
+            self._linger()
+
+    def _journey_over(self, task: asyncio.Task[None]) -> None:
+        if not task.cancelled() and (error := task.exception()) is not None:
+            self._front.crashed(error)
+            self.transport.abort()
+
+    def keeps_open(self, head: RequestHead) -> bool:
+        """Whether the caller's side of the protocol lets this connection go on after the request."""
+        if self._front.draining:
+            return False
+        tokens = head.tokens(b"connection")
+        return b"close" not in tokens if head.minor >= 1 else b"keep-alive" in tokens
+
+    # -- what an exchange asks of its connection --------------------------------------------------------
+    def write(self, data: bytes) -> None:
+        """Bytes to the caller; dropped when it has gone."""
+        if not self.transport.is_closing():
+            self.transport.write(data)
+
+    def pause(self, exchange: Exchange) -> None:
+        """Do not read more of this exchange's body for now."""
+        if exchange is self._exchange:
+            self._stop_reading()
+            self._set_due(body=NEVER)
+
+    def resume(self, exchange: Exchange) -> None:
+        """Read on."""
+        if exchange is self._exchange and not exchange.received:
+            self._start_reading()
+            self._set_due(body=self.loop.time() + self._front.timeouts.body_stall)
+
+    def tunnel(self, tunnel: Tunnel) -> None:
+        """Leave HTTP: from now on bytes go through the tunnel, those already here first."""
+        self._tunnel = tunnel
+        self._exchange = None
+        self.deadline = self._body_due = self._write_due = NEVER
+        if self._ahead:
+            tunnel.from_caller(self._ahead)
+            self._ahead = b""
+        self._start_reading()
+
+    def abort(self) -> None:
+        """Close so that the caller notices."""
+        self.transport.abort()
+
+    def close_when_idle(self) -> None:
+        """Draining: idle connections end now, busy ones after their reply."""
+        if self._exchange is None and self._tunnel is None:
+            self.transport.close()
+
+    # -- time ---------------------------------------------------------------------------------------
+    def expire(self) -> None:
+        """The deadline has passed: a slow head or body gets 408, an idle connection a close."""
+        now = self.loop.time()
+        if self._lingering or (self._exchange is None and not self._ahead) or self._write_due <= now:
+            self.transport.abort() if self._write_due <= now else self.transport.close()
+            return
+        self._body_due = NEVER
+        what = "body" if self._exchange is not None else "head"
+        self._refuse(BadRequest(f"the request's {what} did not come in time", 408))
+
+    def _set_due(self, *, body: float | None = None, write: float | None = None) -> None:
+        if body is not None:
+            self._body_due = body
+        if write is not None:
+            self._write_due = write
+        if self._exchange is not None:
+            self.deadline = min(self._body_due, self._write_due)
+
+    def _stop_reading(self) -> None:
+        if not self._paused and not self.transport.is_closing():
+            self._paused = True
+            self.transport.pause_reading()
+
+    def _start_reading(self) -> None:
+        if self._paused and not self.transport.is_closing():
+            self._paused = False
+            self.transport.resume_reading()

@@ -1,0 +1,107 @@
+"""Sending a request to an upstream and bringing its reply back (see :class:`proxy.ports.UpstreamClient`)."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable
+from typing import cast
+
+from proxy.domain.messages import ResponseHead
+from proxy.policy.policyset import Timeouts
+from proxy.ports import Outgoing
+from proxy.wire.connections import Connections
+from proxy.wire.exchange import Exchange
+from proxy.wire.rewrite import forwarded_reply, forwarded_request
+from proxy.wire.tunnel import Tunnel
+from proxy.wire.upstream import UpstreamConnection
+
+_TRANSFER_ENCODING = frozenset({b"transfer-encoding"})
+
+
+class RelayedReply:
+    """A reply whose head is here (see :class:`proxy.ports.UpstreamReply`)."""
+
+    __slots__ = ("_connection", "_connections", "_exchange", "connect_seconds", "head")
+
+    def __init__(
+        self, connections: Connections, connection: UpstreamConnection, exchange: Exchange, head: ResponseHead
+    ) -> None:
+        self._connections = connections
+        self._connection = connection
+        self._exchange = exchange
+        self.head = head
+        self.connect_seconds = connection.connect_seconds
+
+    async def small_body(self, limit: int) -> bytes | None:
+        """The whole body, without frames, if at most ``limit`` bytes; the reply can still be relayed."""
+        try:
+            return await self._connection.peek(limit)
+        except BaseException:
+            self._connection.close()
+            raise
+
+    async def relay(self, added: bytes) -> None:
+        """Pass head and body to the caller, to the last byte; a tunnel to its end."""
+        if self.head.status == 101:
+            await self._tunnel(added)
+            return
+        connection, exchange = self._connection, self._exchange
+        close = connection.until_close or connection.unwrap or not exchange.keeps_open
+        if close:
+            added += b"Connection: close\r\n"
+        elif exchange.head.minor == 0:
+            added += b"Connection: keep-alive\r\n"
+        without = _TRANSFER_ENCODING if connection.unwrap else frozenset()
+        try:
+            await connection.start_relay(forwarded_reply(self.head, added, without=without))
+        except BaseException:
+            connection.close()
+            exchange.abort()
+            raise
+        self._connections.release(connection)
+        exchange.finish(close=close)
+
+    async def _tunnel(self, added: bytes) -> None:
+        exchange, connection = self._exchange, self._connection
+        tunnel = Tunnel(exchange.transport, connection.transport, asyncio.get_running_loop())
+        exchange.write(forwarded_reply(self.head, added))
+        exchange.ended = True
+        connection.tunnel(tunnel)
+        exchange.enter_tunnel(tunnel)
+        try:
+            await tunnel.over
+        finally:
+            tunnel.lost()
+
+    def discard(self) -> None:
+        """The reply is not wanted; its connection is kept if all of the reply was here."""
+        self._connection.forget_reply()
+        self._connections.release(self._connection)
+
+
+class Client:
+    """Sends requests over kept connections."""
+
+    def __init__(self, connections: Connections, timeouts: Callable[[], Timeouts]) -> None:
+        self._connections = connections
+        self._timeouts = timeouts
+
+    async def send(self, exchange: object, outgoing: Outgoing) -> RelayedReply:
+        """Send, and wait for the reply's head. UpstreamUnreachable or UpstreamBroke; cancelled: closed."""
+        own = cast(Exchange, exchange)
+        connection = await self._connections.acquire(
+            outgoing.upstream,
+            outgoing.origin,
+            repeatable=own.head.idempotent,
+            fresh=outgoing.fresh,
+            timeout=self._timeouts().connect,
+        )
+        connection.unwrap = own.head.minor == 0
+        try:
+            connection.send(forwarded_request(own.head, outgoing), own)
+            reply = await connection.head()
+        except BaseException:
+            connection.close()
+            raise
+        connection.unwrap = connection.unwrap and b"transfer-encoding" in reply
+        return RelayedReply(self._connections, connection, own, reply)

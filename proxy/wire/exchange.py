@@ -1,0 +1,216 @@
+"""One request between its caller's connection and whoever answers it.
+
+The body waits here until it is wanted: a small one is gathered before the request queues, a big one stays in
+the caller's socket. Once an upstream takes it, bytes go straight through, and a full socket on either side
+stops the reading on the other.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from typing import TYPE_CHECKING, Final
+
+from proxy.domain.ids import UpstreamName
+from proxy.domain.messages import Reply, RequestHead
+from proxy.wire.bodies import Framing, LengthBody, request_framing
+from proxy.wire.tunnel import Tunnel
+
+if TYPE_CHECKING:
+    from proxy.wire.caller import CallerConnection
+    from proxy.wire.upstream import UpstreamConnection
+
+HELD: Final = 64 * 1024
+"""Bytes of a body kept before anybody wants it; beyond, the caller's socket is not read."""
+
+
+class Exchange:
+    """One request and its reply, on one caller connection (see :class:`proxy.ports.Exchange`)."""
+
+    __slots__ = (
+        "_connection",
+        "_framing",
+        "_held",
+        "_held_size",
+        "_waiter",
+        "ended",
+        "gone",
+        "head",
+        "listener",
+        "peer",
+        "received",
+        "shielded",
+        "sink",
+        "source",
+        "started",
+        "task",
+    )
+
+    def __init__(self, connection: CallerConnection, head: RequestHead, protected: frozenset[bytes]) -> None:
+        self._connection = connection
+        self._framing: Framing | None = request_framing(head, protected)
+        self._held: list[bytes] = []
+        self._held_size = 0
+        self._waiter: asyncio.Future[None] | None = None
+        self.head = head
+        self.peer: str = connection.peer
+        self.listener: UpstreamName | None = connection.listener
+        self.received = self._framing is None
+        """Whether the whole request is here."""
+        self.started = False
+        self.ended = False
+        """Whether the whole reply was handed to the transport."""
+        self.gone = False
+        self.shielded = False
+        self.sink: UpstreamConnection | None = None
+        """Who takes the body."""
+        self.source: UpstreamConnection | None = None
+        """Who gives the reply."""
+        self.task: asyncio.Task[None] | None = None
+
+    # -- the caller's body ------------------------------------------------------------------------
+    def feed(self, data: bytes) -> bytes:
+        """Body bytes from the caller; returns what follows the body. BadRequest where it is malformed."""
+        assert self._framing is not None
+        body, rest = self._framing.feed(data)
+        if rest is not None:
+            self.received = True
+        if self.sink is not None:
+            self.sink.write(body)
+            if self.received:
+                self.sink.body_sent()
+        elif body:
+            self._held.append(body)
+            self._held_size += len(body)
+            if self._held_size >= HELD:
+                self._connection.pause(self)
+        if self._waiter is not None and not self._waiter.done() and (self.received or self._held_size >= HELD):
+            self._waiter.set_result(None)
+        return rest or b""
+
+    async def small_body(self, limit: int) -> bytes | None:
+        """The whole body if it is at most ``limit`` bytes (itself at most HELD), else None; it stays here."""
+        framing = self._framing
+        if framing is None:
+            return b""
+        if b"expect" in self.head or (isinstance(framing, LengthBody) and framing.left + self._held_size > limit):
+            return None
+        while not self.received and self._held_size < min(limit, HELD):
+            self._waiter = self._connection.loop.create_future()
+            try:
+                await self._waiter
+            finally:
+                self._waiter = None
+        if not self.received or self._held_size > limit:
+            return None
+        return b"".join(self._held)
+
+    @property
+    def repeatable(self) -> bool:
+        """Whether the request could be sent again: its whole body is here."""
+        return self.received and self._held_size <= HELD
+
+    def send_body_to(self, sink: UpstreamConnection) -> bytes:
+        """From now on the body goes there; returns what is here already, to be sent with the head.
+
+        A body that is here in full is kept, so that the request can be sent again.
+        """
+        held = b"".join(self._held)
+        if not self.received:
+            self._held.clear()
+            self.sink = sink
+            self._held_size = HELD + 1  # what is gone cannot be sent again
+            self._connection.resume(self)
+        return held
+
+    def stop_body(self) -> None:
+        """Nobody takes the body any more."""
+        self.sink = None
+
+    # -- the reply ----------------------------------------------------------------------------------
+    def interim(self, head: bytes) -> None:
+        """Pass a 1xx reply on; HTTP/1.0 callers do not know them."""
+        if self.head.minor >= 1:
+            self._connection.write(head)
+
+    def write(self, data: bytes) -> None:
+        """Bytes of the final reply."""
+        self.started = True
+        self._connection.write(data)
+
+    def respond(self, reply: Reply, *, close: bool) -> None:
+        """Send a whole reply of our own making. Nothing is sent where one has begun: the connection is closed."""
+        if self.started:
+            self.abort()
+            return
+        body = b"" if self.head.method == "HEAD" else reply.body
+        lines = [f"HTTP/1.1 {reply.status} {_REASONS.get(reply.status, 'Error')}"]
+        lines += [f"{name}: {value}" for name, value in reply.fields]
+        lines.append(f"Content-Length: {len(reply.body)}")
+        close = close or not self.keeps_open
+        if close:
+            lines.append("Connection: close")
+        self.write("\r\n".join(lines).encode("latin-1") + b"\r\n\r\n" + body)
+        self.finish(close=close)
+
+    @property
+    def keeps_open(self) -> bool:
+        """Whether the caller's connection can serve another request after this one."""
+        return self.received and self._connection.keeps_open(self.head)
+
+    def finish(self, *, close: bool) -> None:
+        """The reply is complete."""
+        self.ended = True
+        self._connection.finished(self, close=close)
+
+    def abort(self) -> None:
+        """End the connection so that the caller sees the reply is not whole."""
+        self.ended = True
+        self._connection.abort()
+
+    # -- flow control -----------------------------------------------------------------------------
+    def reply_full(self, full: bool) -> None:
+        """The caller reads slowly (or again)."""
+        if self.source is not None:
+            self.source.pause(full)
+
+    def body_full(self, full: bool) -> None:
+        """The upstream takes the body slowly (or again)."""
+        if full:
+            self._connection.pause(self)
+        else:
+            self._connection.resume(self)
+
+    # -- the end ------------------------------------------------------------------------------------
+    def left(self) -> None:
+        """The caller has gone: the journey ends, unless the work must be finished."""
+        self.gone = True
+        if self.task is not None and not self.shielded and not self.ended:
+            self.task.cancel()
+
+    @property
+    def transport(self) -> asyncio.Transport:
+        """The caller's transport, for a tunnel."""
+        return self._connection.transport
+
+    def enter_tunnel(self, tunnel: Tunnel) -> None:
+        """The caller's connection leaves HTTP."""
+        self._connection.tunnel(tunnel)
+
+
+_REASONS: Final = {
+    400: "Bad Request",
+    403: "Forbidden",
+    404: "Not Found",
+    408: "Request Timeout",
+    409: "Conflict",
+    413: "Content Too Large",
+    417: "Expectation Failed",
+    429: "Too Many Requests",
+    431: "Request Header Fields Too Large",
+    500: "Internal Server Error",
+    501: "Not Implemented",
+    502: "Bad Gateway",
+    503: "Service Unavailable",
+    504: "Gateway Timeout",
+    505: "HTTP Version Not Supported",
+}

@@ -1,0 +1,157 @@
+"""The guard in front of the parser: what a head must look like before anybody interprets it. Pure.
+
+llhttp is lenient where proxies must not be (distributed.md §10.8, §11): two readers of one message must never
+disagree about where it ends or whom it names. So a head is first held against the grammar of RFC 9112, byte by
+byte, and only then parsed. Whatever fails here is answered 4xx, the connection is closed, and nothing reaches
+an upstream.
+"""
+
+from __future__ import annotations
+
+import re
+from typing import Final
+
+from proxy.domain.errors import BadRequest
+from proxy.domain.messages import Head, RequestHead
+
+MAX_HEAD: Final = 32 * 1024
+"""Bytes of a head (distributed.md §11)."""
+MAX_LINE: Final = 8 * 1024
+"""Bytes of one line of a head."""
+MAX_FIELDS: Final = 100
+MAX_LENGTH: Final = 2**63 - 1
+"""Content-Length and chunk sizes beyond are refused: other parsers wrap around there."""
+
+_TOKEN: Final = rb"[!#$%&'*+\-.^_`|~0-9A-Za-z]+"
+_REQUEST_LINE: Final = re.compile(rb"(" + _TOKEN + rb") ([\x21-\x7e]+) HTTP/(\d\.\d)")
+_FIELDS: Final = re.compile(rb"(?:" + _TOKEN + rb":[\t\x20-\x7e\x80-\xff]*\r\n)*")
+_HOST: Final = re.compile(rb"(?:\[[0-9A-Fa-f:.]+\]|[A-Za-z0-9\-._~%]+)(?::\d{1,5})?")
+_SUSPECT_TWINS: Final = frozenset({b"content_length", b"transfer_encoding"})
+_PROTECTED: Final = frozenset({b"content-length", b"host", b"transfer-encoding", b"authorization"})
+"""Fields that a Connection header may not name (CVE-2025-48865); the policy's tenant headers are added."""
+FORBIDDEN_TRAILERS: Final = frozenset(
+    {b"content-length", b"transfer-encoding", b"host", b"authorization", b"x-api-key", b"connection", b"trailer"}
+)
+
+
+def check_fields(block: bytes) -> None:
+    """Hold a field block (lines ended by CRLF) against the grammar and the limits; BadRequest otherwise."""
+    if block.count(b"\n") > MAX_FIELDS:
+        raise BadRequest(f"more than {MAX_FIELDS} header fields", 431)
+    if not _FIELDS.fullmatch(block):
+        raise BadRequest(_what_is_wrong(block))
+    if len(block) > MAX_LINE and any(len(line) > MAX_LINE for line in block.split(b"\r\n")):
+        raise BadRequest(f"a header line is longer than {MAX_LINE} bytes", 431)
+
+
+def check_request_line(line: bytes) -> None:
+    """Hold a request line against the grammar; BadRequest with 400, 501 or 505 otherwise."""
+    if len(line) > MAX_LINE:
+        raise BadRequest(f"the request line is longer than {MAX_LINE} bytes", 431)
+    found = _REQUEST_LINE.fullmatch(line)
+    if found is None:
+        raise BadRequest("the request line is malformed")
+    if found[3] not in (b"1.1", b"1.0"):
+        raise BadRequest("only HTTP/1.1 and HTTP/1.0 are spoken here", 505)
+    if found[1] == b"CONNECT":
+        raise BadRequest("CONNECT is not offered", 501)
+    if b"#" in found[2]:
+        raise BadRequest("the request target holds a fragment")
+
+
+def check_request(head: RequestHead) -> None:
+    """What the fields of a request must agree on: framing, Host, Connection, Expect, Upgrade."""
+    _check_host(head)
+    _check_framing(head)
+    names = head.names()
+    if names & _SUSPECT_TWINS:
+        raise BadRequest("a header name with _ looks like Content-Length or Transfer-Encoding")
+    if b"connection" in names and head.tokens(b"connection") & _PROTECTED:
+        raise BadRequest("the Connection header names a protected field")
+    if b"expect" in names and head.get_all(b"expect") != [head.get(b"expect")]:
+        raise BadRequest("more than one Expect header")
+    expect = head.get(b"expect")
+    if expect is not None and expect.lower() != b"100-continue":
+        raise BadRequest("this expectation cannot be met", 417)
+    if b"upgrade" in names:
+        _check_upgrade(head)
+
+
+def _check_host(head: RequestHead) -> None:
+    hosts = head.get_all(b"host")
+    if len(hosts) > 1:
+        raise BadRequest("more than one Host header")
+    if not hosts:
+        if head.minor >= 1:
+            raise BadRequest("the Host header is missing")
+        return
+    if hosts[0] and not _HOST.fullmatch(hosts[0]):
+        raise BadRequest("the Host header is malformed")
+
+
+def _check_framing(head: RequestHead) -> None:
+    lengths = head.get_all(b"content-length")
+    codings = head.get_all(b"transfer-encoding")
+    if codings:
+        if lengths:
+            raise BadRequest("both Content-Length and Transfer-Encoding")
+        if head.minor == 0:
+            raise BadRequest("Transfer-Encoding in an HTTP/1.0 request")
+        if len(codings) > 1 or codings[0].lower() != b"chunked":
+            raise BadRequest("a Transfer-Encoding other than exactly chunked", 400)
+    if lengths:
+        if len(lengths) > 1 or not lengths[0].isdigit():
+            raise BadRequest("the Content-Length is malformed or repeated")
+        if len(lengths[0]) > 19 or int(lengths[0]) > MAX_LENGTH:
+            raise BadRequest("the Content-Length is too large", 413)
+
+
+def _check_upgrade(head: RequestHead) -> None:
+    if b"h2c" in head.tokens(b"upgrade"):
+        raise BadRequest("an upgrade to h2c is not offered")
+    if wants_upgrade(head) and (head.get(b"content-length") not in (None, b"0") or b"transfer-encoding" in head):
+        raise BadRequest("an upgrade with a body")
+
+
+def wants_upgrade(head: RequestHead) -> bool:
+    """Whether the caller asks to leave HTTP on this connection."""
+    return b"upgrade" in head and b"upgrade" in head.tokens(b"connection") and head.minor >= 1
+
+
+def names_protected(head: RequestHead, protected: frozenset[bytes]) -> bool:
+    """Whether the Connection header names one of the policy's own fields."""
+    return b"connection" in head and bool(head.tokens(b"connection") & protected)
+
+
+def check_trailers(block: bytes, protected: frozenset[bytes]) -> None:
+    """Trailers obey the grammar of fields and never name what frames, routes or authenticates."""
+    check_fields(block)
+    for line in block.split(b"\r\n")[:-1]:
+        name = line.partition(b":")[0].lower()
+        if name in protected or name.replace(b"_", b"-") in protected:
+            raise BadRequest("a trailer names a protected field")
+
+
+def reply_length(head: Head) -> int | None:
+    """The Content-Length of a reply; None without one. BadRequest (of the upstream) where it is malformed."""
+    lengths = set(head.get_all(b"content-length"))
+    if not lengths:
+        return None
+    value = lengths.pop()
+    if lengths or not value.isdigit() or len(value) > 19:
+        raise BadRequest("the reply's Content-Length is malformed")
+    return int(value)
+
+
+def _what_is_wrong(block: bytes) -> str:
+    """A word on a block that failed the grammar, for the message only."""
+    for line in block.split(b"\r\n")[:-1]:
+        if line[:1] in (b" ", b"\t"):
+            return "a folded header line (obs-fold)"
+        if b"\n" in line or b"\r" in line:
+            return "a bare CR or LF"
+        if not re.match(_TOKEN + rb":", line):
+            return "a malformed header name"
+        if not _FIELDS.fullmatch(line + b"\r\n"):
+            return "a control character in a header value"
+    return "a malformed header"

@@ -1,0 +1,92 @@
+"""From bytes to heads: guard first, then llhttp (httptools). Sans I/O; raises BadRequest.
+
+Only heads are given to the parser; bodies are framed by :mod:`proxy.wire.bodies`, so nothing is ever parsed ahead
+of the request in hand, and bodies are not copied through callbacks.
+"""
+
+from __future__ import annotations
+
+import re
+from typing import Final
+
+import httptools
+
+from proxy.domain.errors import BadRequest
+from proxy.domain.messages import RequestHead, ResponseHead
+from proxy.wire import guard
+
+END: Final = b"\r\n\r\n"
+_STATUS_LINE: Final = re.compile(rb"HTTP/1\.([01]) (\d{3})(?: [\t\x20-\x7e\x80-\xff]*)?")
+_LENIENT_END: Final = re.compile(rb"\r?\n\r?\n")
+
+
+class _Fields:
+    """What the parser calls back with."""
+
+    __slots__ = ("fields",)
+
+    def __init__(self) -> None:
+        self.fields: list[tuple[bytes, bytes]] = []
+
+    def on_header(self, name: bytes, value: bytes) -> None:
+        self.fields.append((name, value))
+
+
+def find_end(data: bytes) -> int:
+    """Where a head ends (after its empty line), 0 while it is incomplete.
+
+    BadRequest at once where it can no longer become valid: too long, or ended by bare line feeds.
+    """
+    at = data.find(END)
+    if at >= 0:
+        if at > guard.MAX_HEAD:
+            raise BadRequest(f"the head is longer than {guard.MAX_HEAD} bytes", 431)
+        return at + 4
+    if len(data) > guard.MAX_HEAD:
+        raise BadRequest(f"the head is longer than {guard.MAX_HEAD} bytes", 431)
+    if _LENIENT_END.search(data):
+        raise BadRequest("a bare LF ends a line")
+    return 0
+
+
+def parse_request(data: bytes) -> RequestHead:
+    """The head in ``data``, which ends with its empty line. BadRequest where it is malformed or hostile."""
+    line_end = data.index(b"\r\n")
+    line = data[:line_end]
+    guard.check_request_line(line)
+    block = data[line_end + 2 : -2]
+    guard.check_fields(block)
+    seen = _Fields()
+    parser = httptools.HttpRequestParser(seen)
+    try:
+        parser.feed_data(data)
+    except httptools.HttpParserUpgrade:
+        pass
+    except httptools.HttpParserInvalidMethodError:
+        raise BadRequest("the method is not known", 501) from None
+    except httptools.HttpParserError as error:
+        raise BadRequest(f"malformed: {error}") from None
+    method, target, _ = line.split(b" ")
+    head = RequestHead(method.decode("ascii"), target, line[-1] - 48, tuple(seen.fields), block)
+    guard.check_request(head)
+    return head
+
+
+def parse_response(data: bytes) -> ResponseHead:
+    """The head of a reply. BadRequest where it is malformed: the upstream is not to be believed."""
+    line_end = data.index(b"\r\n")
+    line = data[:line_end]
+    found = _STATUS_LINE.fullmatch(line)
+    if found is None:
+        raise BadRequest("the status line is malformed")
+    block = data[line_end + 2 : -2]
+    guard.check_fields(block)
+    seen = _Fields()
+    parser = httptools.HttpResponseParser(seen)
+    try:
+        parser.feed_data(data)
+    except httptools.HttpParserUpgrade:
+        pass
+    except httptools.HttpParserError as error:
+        raise BadRequest(f"malformed: {error}") from None
+    return ResponseHead(int(found[2]), line, found[1][0] - 48, tuple(seen.fields), block)
