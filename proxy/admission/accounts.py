@@ -30,6 +30,8 @@ _EPSILON: Final = 1e-9
 RATE_GUARD: Final = 1.01
 """Intervals are kept 1% longer than asked: the far side counts arrivals, and a request that was delayed on
 its way would otherwise make one too many in some window."""
+_ROUNDING: Final = 1e-6
+"""Seconds; a sum of intervals may miss a moment by less. It is taken from the guard, never from the rate."""
 _MEAN_WEIGHT: Final = 0.1
 """How much a new holding time moves the estimate (EWMA)."""
 
@@ -119,9 +121,7 @@ class SeatAccount(Account):
         """New numbers from now on. Whoever asks for more than there are is passed until there are more again."""
         self.seats = seats
         for share in self.active.values():
-            share.version += 1
-            if share.parked:
-                self.rank(share)
+            self.restate(share)
 
     def take(self, tenant: TenantName, weight: float, cost: int, now: Instant) -> float:
         share = self.share(tenant, weight)
@@ -204,7 +204,7 @@ class RateAccount(Account):
         self._interval = interval
 
     def fits(self, cost: int, now: Instant) -> bool:
-        return now >= self.due - (self.burst - 1) * self._interval
+        return now + min(_ROUNDING, (RATE_GUARD - 1) / 2 * self._interval) >= self.opens_at()
 
     def opens_at(self) -> Instant:
         return Instant(self.due - (self.burst - 1) * self._interval)

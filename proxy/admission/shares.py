@@ -48,7 +48,7 @@ class Share:
 class Shares:
     """The shares of one account. ``active`` ones hold something or are parked; ``weights`` is the sum of theirs."""
 
-    __slots__ = ("_by_start", "_debtors", "active", "busy", "parked", "virtual", "weights")
+    __slots__ = ("_by_start", "_debtors", "active", "busy", "parked", "version", "virtual", "weights")
 
     def __init__(self) -> None:
         self.active: dict[TenantName, Share] = {}
@@ -58,6 +58,8 @@ class Shares:
         """Queues parked here."""
         self.busy = False
         """Whether somebody was parked since the last ``settle``."""
+        self.version = 0
+        """Never the same twice, so that no two items of a heap are equal."""
         self._debtors: dict[TenantName, Share] = {}
         self._by_start: list[tuple[float, int, int, Share]] = []
 
@@ -133,7 +135,7 @@ class Shares:
 
     def restate(self, share: Share) -> None:
         """After any change of what a share holds or who is parked."""
-        share.version += 1
+        self.version = share.version = self.version + 1
         if share.parked:
             self.rank(share)
         elif not share.held:

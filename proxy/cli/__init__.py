@@ -3,18 +3,44 @@
 from __future__ import annotations
 
 import argparse
+import os
 import sys
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 
 from proxy import __version__
 from proxy.cli import check, demo, explain, serve, status
 
+
+@dataclass(frozen=True, slots=True)
+class _Command:
+    about: str
+    configure: Callable[[argparse.ArgumentParser], None]
+    run: Callable[[argparse.Namespace], int]
+
+
+def _configure_check(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("files", nargs="+", metavar="FILE", help="policy file, folder, or the name of a shipped policy")
+
+
 _COMMANDS = {
-    "serve": (serve, "run the proxy"),
-    "check": (check, "validate policies: exit 0, or 2 with every error"),
-    "explain": (explain, "say which tenant, route, limits, patience and progress a request would get"),
-    "demo": (demo, "ten sandboxes at once from an E2B that allows four: without Headgate, then with it"),
-    "status": (status, "limits, queues and who waits for what, from a running proxy"),
+    "serve": _Command("run the proxy", serve.configure, serve.run),
+    "check": _Command(
+        "validate policies: exit 0, or 2 with every error",
+        _configure_check,
+        lambda arguments: check.run(arguments.files, os.environ),
+    ),
+    "explain": _Command(
+        "say which tenant, route, limits, patience and progress a request would get", explain.configure, explain.run
+    ),
+    "demo": _Command(
+        "ten jobs at once against an E2B that allows four creates: without Headgate, then with it",
+        demo.configure,
+        demo.run,
+    ),
+    "status": _Command(
+        "show limits, queues and who waits for what, from a running proxy", status.configure, status.run
+    ),
 }
 
 
@@ -27,11 +53,12 @@ def main(arguments: Sequence[str] | None = None) -> int:
     )
     parser.add_argument("--version", action="version", version=f"headgate {__version__}")
     commands = parser.add_subparsers(dest="command", required=True, metavar="COMMAND")
-    for name, (module, about) in _COMMANDS.items():
-        module.configure(commands.add_parser(name, help=about, description=about.capitalize() + "."))
+    for name, command in _COMMANDS.items():
+        about = command.about
+        command.configure(commands.add_parser(name, help=about, description=f"{about[0].upper()}{about[1:]}."))
     chosen = parser.parse_args(arguments)
     try:
-        return _COMMANDS[chosen.command][0].run(chosen)
+        return _COMMANDS[chosen.command].run(chosen)
     except KeyboardInterrupt:
         return 130
     except BrokenPipeError:  # the reader of our output has gone, as in `headgate status | head -1`

@@ -40,6 +40,7 @@ class Timetable(Generic[T]):
         self._count = 0
         self._dead = 0
         self._timer: asyncio.TimerHandle | None = None
+        self._timer_at = 0.0  # uvloop's handle of a time already past has no when()
 
     def __len__(self) -> int:
         return len(self._rows) - self._dead
@@ -48,7 +49,7 @@ class Timetable(Generic[T]):
         """Have the item called at ``when`` (the running loop's clock)."""
         self._count += 1
         heapq.heappush(self._rows, (when, self._count, item))
-        if self._timer is None or when < self._timer.when():
+        if self._timer is None or when < self._timer_at:
             self._arm()
 
     def forget(self) -> None:
@@ -71,7 +72,8 @@ class Timetable(Generic[T]):
             self._timer.cancel()
             self._timer = None
         if self._rows:
-            self._timer = asyncio.get_running_loop().call_at(self._rows[0][0], self._tick)
+            self._timer_at = self._rows[0][0]
+            self._timer = asyncio.get_running_loop().call_at(self._timer_at, self._tick)
 
     def _tick(self) -> None:
         self._timer = None

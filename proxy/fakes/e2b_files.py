@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import posixpath
+import re
 from collections.abc import AsyncIterator, Callable
 from typing import Any, Final
 
@@ -15,6 +16,8 @@ from proxy.fakes.server import Refused, Reply
 
 HOME: Final = "/home/user"
 OCTETS: Final = "application/octet-stream"
+FILENAME: Final = re.compile(r'filename="([^"]*)"')
+"""Read here because aiohttp takes the leading slash off a part's file name, which is a full path in E2B."""
 
 
 def resolve(path: str) -> str:
@@ -47,7 +50,8 @@ async def _parts(request: web.Request) -> AsyncIterator[tuple[str, bytes]]:
     """File name and content of every part called ``file``, read in turn."""
     async for part in await request.multipart():
         if isinstance(part, BodyPartReader) and part.name == "file":
-            yield part.filename or "", bytes(await part.read())
+            found = FILENAME.search(part.headers.get("Content-Disposition", ""))
+            yield found[1] if found else "", bytes(await part.read())
 
 
 def _store(sandbox: Sandbox, path: str, content: bytes) -> dict[str, str]:

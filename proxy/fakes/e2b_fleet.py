@@ -42,10 +42,6 @@ class Fleet:
         """Every sandbox of a team, oldest first."""
         return [s for s in self._all.values() if s.team == team]
 
-    def places(self, team: str, now: float) -> int:
-        """How many places of its limit the team takes: live in any state but paused, plus pending."""
-        return sum(s.counts for s in self._all.values() if s.team == team) + self._pending[team].count(now)
-
     def pending(self, now: float) -> int:
         """Starts under way, of all teams."""
         return sum(pending.count(now) for pending in self._pending.values())

@@ -84,14 +84,20 @@ def _json(line: Line) -> bytes:
 
 
 def _text(line: Line) -> bytes:
-    line = _plain(line)
-    error = f" error={_encode(line.error).decode()}" if line.error else ""
+    text = _words(line)
+    if not (text.isascii() and text.isprintable()):
+        text = _words(_plain(line))
+    return f"{text}\n".encode("ascii")
+
+
+def _words(line: Line) -> str:
+    error = f" error={_encode(_escape(line.error)).decode()}" if line.error else ""
     return (
         f"{line.time} {line.method or '-'} {line.path or '-'} {line.status} {line.outcome}"
         f" upstream={line.upstream or '-'} route={line.route or '-'} tenant={line.tenant or '-'}"
         f" ticket={line.ticket or '-'} waited={line.waited:.3f} upstream_seconds={line.upstream_seconds:.3f}"
-        f" tries={line.tries}{error}\n"
-    ).encode("ascii")
+        f" tries={line.tries}{error}"
+    )
 
 
 def _plain(line: Line) -> Line:

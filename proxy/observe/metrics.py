@@ -36,8 +36,8 @@ _RESULTS: Final = get_args(BeatResult)
 class Metrics(Collector):
     """Counters and histograms of one process. Belongs to one event loop; nothing here blocks."""
 
-    def __init__(self, view: Callable[[], StoreView], dropped_lines: Callable[[], int] = int) -> None:
-        """``view`` is asked at every scrape; ``dropped_lines`` is the access log's count."""
+    def __init__(self, view: Callable[[int], StoreView], dropped_lines: Callable[[], int] = int) -> None:
+        """``view`` is the store's own, asked at every scrape; ``dropped_lines`` is the access log's count."""
         self.registry = CollectorRegistry()
         self.mode = "normal"
         """One of :data:`MODES`."""
@@ -52,7 +52,7 @@ class Metrics(Collector):
         self._waits: defaultdict[str, Buckets] = defaultdict(lambda: Buckets(WAIT_BOUNDS))
         self._phases = {phase: Buckets(PHASE_BOUNDS) for phase in PHASES}
         self._admit, self._connect, self._upstream, self._relay = (self._phases[p].observe for p in PHASES)
-        self.lag = Buckets(LAG_BOUNDS)
+        self._lag = Buckets(LAG_BOUNDS)
         self._pools = PoolSeries(view)
         self.registry.register(self)
         self.registry.register(self._pools)
@@ -104,6 +104,10 @@ class Metrics(Collector):
         """Count one message that was none."""
         self._bad_messages += 1
 
+    def lag(self, seconds: float) -> None:
+        """Count one look at how late the event loop is."""
+        self._lag.observe(seconds)
+
     def text(self, accept: str = "") -> tuple[bytes, str]:
         """Every series now, and its content type, as the ``Accept`` header wants it."""
         encode, content_type = choose_encoder(accept)
@@ -140,7 +144,7 @@ class Metrics(Collector):
         lag = HistogramMetricFamily(
             "headgate_event_loop_lag_seconds", "How late the event loop's timers are.", labels=()
         )
-        self.lag.add_to(lag, ())
+        self._lag.add_to(lag, ())
         yield from (waits, phases, lag)
 
     def _process(self) -> Iterable[Metric]:

@@ -25,7 +25,7 @@ Key = tuple[str, str]
 class PoolSeries(Collector):
     """``headgate_seats_*`` and ``headgate_queue_waiting|lingering``."""
 
-    def __init__(self, view: Callable[[], StoreView]) -> None:
+    def __init__(self, view: Callable[[int], StoreView]) -> None:
         self._view = view
         self._known: frozenset[str] = frozenset()
         self._seats: dict[str, Limit] = {}
@@ -47,7 +47,7 @@ class PoolSeries(Collector):
 
     def collect(self) -> Iterable[Metric]:
         """Ask the store, and sum by label."""
-        view = self._view()
+        view = self._view(0)
         yield from self._seat_families(view.limits)
         yield from self._queue_families(view.queues)
 

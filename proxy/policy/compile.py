@@ -1,7 +1,7 @@
 """Policy files -> an immutable PolicySet, or every mistake in them at once. Pure: the files were read elsewhere.
 
-The way: each file is read (``source``), all are joined (``join``), each value is checked (``schema_validate``), then what
-concerns several values (``compile_*``). Every step goes on with what the one before left usable.
+The way: each file is read (``source``), all are joined (``join``), each value is checked (``schema_validate``), then
+what concerns several values (``compile_*``). Every step goes on with what the one before left usable.
 """
 
 from __future__ import annotations

@@ -113,7 +113,7 @@ def _template(path: Path, text: str, mistakes: Mistakes) -> PathTemplate | None:
         mistakes.add(path, f"{shown(text)} is not in normal form and would never match", hint)
     for segment in text.split("/"):
         if "}{" in segment or segment.count("{") > _MOST_HOLES:
-            mistakes.add(path, f"{shown(segment)} has too many holes", "at most two in a segment, with text between")
+            mistakes.add(path, f"{shown(text)} has too many holes in a segment", "at most two, with text between")
     return template
 
 

@@ -66,6 +66,8 @@ class Story:
     def __init__(self, **limits: LimitSpec) -> None:
         self.pool = Pool(Relimit(_named(limits)))
         self.now = 0.0
+        self.quiet = False
+        """Neither note effects nor check invariants, for steps by the thousand."""
         self.last: list[events.Effect] = []
         """The effects of the last step, in full."""
         self._needs = tuple(need(name) for name in limits)
@@ -178,6 +180,8 @@ class Story:
     def _apply(self, event: Event) -> None:
         effects = self.pool.apply(event, Instant(self.now))
         self.last += effects
+        if self.quiet:
+            return
         for effect in effects:
             self._unread.append((self.now, self._line(effect)))
         self._watch.check(event, effects, Instant(self.now))

@@ -161,7 +161,7 @@ def test_a_gate_closes_for_its_scope_only() -> None:
     story = Story(creates=seats(9))
     story.at(0).close_gate("key", 5).expect()
     story.at(1).arrive("a", gate="key").expect(Waits("a"))
-    story.at(1).arrive("b", gate="other").expect(Granted("b"))
+    story.at(1).arrive("b", gate="other", tenant="beta").expect(Granted("b"))
     assert story.look("a").blocker == "retry-after"
     story.at(4.9).expect()
     story.at(5).expect(Granted("a"))

@@ -106,7 +106,7 @@ def test_patience_zero_takes_what_is_there_and_is_refused_at_once_otherwise() ->
 
 
 def test_retry_after_of_a_kept_place_is_never_beyond_half_of_linger() -> None:
-    story = held("h")
+    story = held("holder")
     story.at(0).arrive(*"abcdefghijk", patience=10, linger=5).expect(*(Waits(name) for name in "abcdefghijk"))
     story.at(0).arrive("short", patience=10, linger=2).expect(Waits("short"))
     story.at(10).expect(

@@ -4,13 +4,14 @@ import { Sandbox, SandboxError } from 'e2b'
 
 const { values, positionals } = parseArgs({
   allowPositionals: true,
-  options: { retries: { type: 'string' }, timeout: { type: 'string' } },
+  options: { retries: { type: 'string' }, timeout: { type: 'string' }, url: { type: 'string', multiple: true } },
 })
 const kind = positionals[0] ?? 'create'
 
-async function attempt() {
+async function attempt(apiUrl) {
   const sandbox = await Sandbox.create('base', {
     timeoutMs: 600_000,
+    ...(apiUrl === undefined ? {} : { apiUrl }),
     ...(values.retries === undefined ? {} : { retries: Number(values.retries) }),
     ...(values.timeout === undefined ? {} : { requestTimeoutMs: Number(values.timeout) * 1000 }),
   })
@@ -18,16 +19,21 @@ async function attempt() {
   if (kind === 'read') await sandbox.files.read('/home/user/none')
 }
 
-let told = { class: null }
-try {
-  await attempt()
-} catch (why) {
-  told = {
-    class: why.constructor.name,
-    sandbox_exception: why instanceof SandboxError,
-    status: why.statusCode ?? null,
-    message: why.message,
+async function outcome(apiUrl) {
+  try {
+    await attempt(apiUrl)
+    return { class: null }
+  } catch (why) {
+    return {
+      class: why.constructor.name,
+      sandbox_exception: why instanceof SandboxError,
+      status: why.statusCode ?? null,
+      message: why.message,
+    }
   }
 }
-process.stdout.write(JSON.stringify(told) + '\n')
+
+const told = []
+for (const url of values.url ?? [undefined]) told.push(await outcome(url))
+process.stdout.write(JSON.stringify(values.url ? told : told[0]) + '\n')
 process.exit(0)
