@@ -7,10 +7,11 @@ tenant at its own cap is never looked at while a shared account is being given o
 
 Who is next among the parked tenants:
 
-* seats: first whoever holds less than its guaranteed part ``seats·weight/Σweight`` of the tenants active here,
-  least share first (max-min: peers.md §5.1); what is left over goes by start-time fair queueing on seat-seconds,
-  charged with an estimate at the grant and corrected at the return (APF). Max-min alone would starve a tenant
-  whose part is below one seat; tags alone are slower to give a light tenant its turn.
+* seats: whoever holds the least by its weight (max-min: peers.md §5.1), where every head fits into its tenant's
+  guaranteed part ``seats·weight/Σweight`` of the tenants active here. Where one does not (more tenants than seats, a
+  small weight, a wide request), max-min would starve it: then only those below their parts go by max-min, and
+  what is left over goes by start-time fair queueing on seat-seconds, charged with an estimate at the grant and
+  corrected at the return (APF). A wide head that has its turn by tag keeps it until its seats are gathered.
 * rates: start-time fair queueing, one unit per grant.
 * gates: the oldest head.
 
@@ -79,6 +80,9 @@ class Account(Shares):
         self.unpark(asking)
         return best is asking
 
+    def reserve(self, queue: Queue) -> None:
+        """The best queue here does not fit: whether room is kept for it whoever comes meanwhile."""
+
     def queues(self) -> list[Queue]:
         """Every queue parked here."""
         return [queue for share in self.active.values() for queue in share.parked]
@@ -101,7 +105,7 @@ class _Asking(Queue):
 class SeatAccount(Account):
     """So many at once. ``seats`` may change at any time; lowering it below ``held`` drains by attrition."""
 
-    __slots__ = ("_by_ratio", "held", "mean", "seats")
+    __slots__ = ("_asks", "_by_ratio", "_reserved", "held", "mean", "seats")
 
     def __init__(self, limit: LimitName, scope: Scope, seats: float) -> None:
         super().__init__(limit, scope)
@@ -110,6 +114,9 @@ class SeatAccount(Account):
         self.mean: float | None = None
         """Estimated holding time in seconds."""
         self._by_ratio: list[tuple[float, float, int, int, Share]] = []
+        self._asks: dict[float, int] = {}
+        """What the parked heads ask for, each by its weight, and how many ask so."""
+        self._reserved: Queue | None = None
 
     def fits(self, cost: int, now: Instant) -> bool:
         return self.held + cost <= self.seats
@@ -120,6 +127,7 @@ class SeatAccount(Account):
     def set_seats(self, seats: float) -> None:
         """New numbers from now on. Whoever asks for more than there are is passed until there are more again."""
         self.seats = seats
+        self._reserved = None
         for share in self.active.values():
             self.restate(share)
 
@@ -158,15 +166,46 @@ class SeatAccount(Account):
         return min(fitting, key=lambda queue: queue.head.seq, default=None)
 
     def best(self) -> Queue | None:
+        if self._reserved is not None:
+            return self._reserved
+        share = self._least()
+        return super().best() if share is None else self.first(share)
+
+    def reserve(self, queue: Queue) -> None:
+        """A wide head whose turn it is keeps its turn. Else those within their guaranteed parts would, one after the
+        other, take every seat that it gathers."""
+        if queue.head.cost_of(self) > 1 and self._least() is None:
+            self._reserved = queue
+
+    def unpark(self, queue: Queue) -> None:
+        if queue is self._reserved:
+            self._reserved = None
+        super().unpark(queue)
+
+    def restate(self, share: Share) -> None:
+        super().restate(share)
+        queue = self.first(share) if share.parked else None
+        ask = 0.0 if queue is None else queue.head.cost_of(self) / share.weight
+        if ask != share.ask:
+            self._note(share.ask, -1)
+            self._note(ask, 1)
+            share.ask = ask
+
+    def _note(self, ask: float, number: int) -> None:
+        if ask:
+            self._asks[ask] = self._asks.get(ask, 0) + number
+            if not self._asks[ask]:
+                del self._asks[ask]
+
+    def _least(self) -> Share | None:
+        """The least share, if max-min is fair to everybody or it is below its guaranteed part."""
         heap = self._by_ratio
-        while heap:
-            ratio, _, _, version, share = heap[0]
-            if version == share.version:
-                if ratio * self.weights <= self.seats + _EPSILON:
-                    return self.first(share)
-                break
+        while heap and heap[0][3] != heap[0][4].version:
             heapq.heappop(heap)
-        return super().best()
+        if not heap:
+            return None
+        part = (self.seats + _EPSILON) / self.weights
+        return heap[0][4] if heap[0][0] <= part or max(self._asks) <= part else None
 
     def rank(self, share: Share) -> None:
         super().rank(share)

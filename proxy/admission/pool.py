@@ -332,7 +332,10 @@ class Pool:
         """Give out what the account has, in fair order."""
         while account.parked:
             queue = account.best()
-            if queue is None or not account.fits(queue.head.cost_of(account), now):
+            if queue is None:
+                break
+            if not account.fits(queue.head.cost_of(account), now):
+                account.reserve(queue)
                 break
             self._unpark(queue)
             blocker = self._blocker(queue.head, now, chosen=account)

@@ -28,12 +28,13 @@ _SLACK: Final = 64
 class Share:
     """What a tenant holds of an account, and its queues that are parked there."""
 
-    __slots__ = ("finish", "floor", "held", "parked", "tenant", "version", "weight")
+    __slots__ = ("ask", "finish", "floor", "held", "parked", "tenant", "version", "weight")
 
     def __init__(self, tenant: TenantName, weight: float) -> None:
         self.tenant = tenant
         self.weight = weight
         self.held = 0
+        self.ask = 0.0
         self.parked: list[Queue] = []
         self.finish = 0.0
         self.floor = 0.0

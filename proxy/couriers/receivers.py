@@ -47,6 +47,11 @@ class Receiver:
         """Whether nothing is under way and the pace has forgotten what was."""
         return not self._under_way and self._pump is None and self._pace.has_capacity(BURST)
 
+    @property
+    def waiting(self) -> int:
+        """Deliveries that wait for room."""
+        return len(self._queue)
+
     def put(self, delivery: Delivery) -> None:
         """Deliver when there is room; at once where there is."""
         self._queue[delivery] = None

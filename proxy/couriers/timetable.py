@@ -59,7 +59,6 @@ class Timetable(Generic[T]):
             self._rows = [row for row in self._rows if not row[2].over]
             heapq.heapify(self._rows)
             self._dead = 0
-            self._arm()
 
     def close(self) -> None:
         """Nothing is called any more."""

@@ -2,11 +2,17 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Mapping
-from typing import Protocol
+from typing import Any, Final, Protocol
 
 from proxy.domain.messages import Reply, RequestHead, ResponseHead
 from proxy.domain.problem import Problem
+
+MAX_BODY: Final = 499
+"""Bytes of an error: some callers (WASM guests) see no more than 500 of a body (problems.md §1.2a)."""
+_TAIL: Final = 80
+"""Characters at a message's end that are kept: they say when to come back."""
 
 
 class Dialect(Protocol):
@@ -58,3 +64,19 @@ def api_key(head: RequestHead, *names: bytes) -> bytes | None:
 def read_or_write(method: str) -> str:
     """The operations of a dialect that knows no more."""
     return "read" if method in ("GET", "HEAD", "OPTIONS") else "write"
+
+
+def error_body(document: Mapping[str, Any], *texts: str, most: int = MAX_BODY) -> bytes:
+    """An error document as ASCII JSON of at most ``most`` bytes; its members named ``texts`` lose their middle for it."""
+    shorter = dict(document)
+    while (excess := len(body := json.dumps(shorter).encode("ascii")) - most) > 0 and any(shorter[t] for t in texts):
+        for name in texts:
+            text: str = shorter[name]
+            shorter[name] = _without_middle(text, len(text) - max(1, -(-excess // len(texts))))
+    return body
+
+
+def _without_middle(text: str, length: int) -> str:
+    if length <= _TAIL + 3:
+        return text[-length:] if length > 0 else ""
+    return f"{text[: length - _TAIL - 3]}...{text[-_TAIL:]}"

@@ -13,7 +13,7 @@ import re
 from collections.abc import Mapping
 from typing import Final
 
-from proxy.dialects.base import api_key
+from proxy.dialects.base import api_key, error_body
 from proxy.domain.messages import Reply, RequestHead, ResponseHead
 from proxy.domain.problem import Problem
 
@@ -29,7 +29,6 @@ _POSTS: Final = {
 }
 _CHANGES: Final = frozenset({"create", "resume", "fork", "pause", "destroy", "extend", "snapshot"})
 _MAKES: Final = frozenset({"create", "resume", "fork", "snapshot"})
-_MAX_MESSAGE: Final = 350
 _NOT_ADMITTED: Final = b'"sandbox_capacity_unavailable"'
 """The one 503 that says nothing was made (e2b.md §4.4)."""
 
@@ -78,10 +77,10 @@ class E2bDialect:
         return operation in _MAKES and status in (502, 503, 504) and not self.not_admitted(status, body)
 
     def needs_body(self, operation: str, head: ResponseHead) -> bool:
-        return head.status == 503 or (head.status in (429, 502, 504) and not _is_json(head))
+        return head.status >= 400  # JSON by name may still be empty, or lack what the SDKs want
 
     def mend(self, head: ResponseHead, body: bytes) -> Problem | None:
-        if head.status not in (429, 500, 502, 503, 504) or (_is_json(head) and _readable(body)):
+        if head.status < 400 or _readable(body):
             return None
         said = re.sub(r"[^\x20-\x7e]+", " ", re.sub(rb"<[^>]*>", b" ", body[:2000]).decode("latin-1")).strip()
         text = re.sub(r" {2,}", " ", said)[:200] or "no further word"
@@ -95,8 +94,8 @@ class E2bDialect:
             fields.append(("Retry-After", str(problem.retry_after)))
         if problem.final:
             fields.append(("Should-Retry", "false"))
-        document = {"code": problem.status, "message": problem.message[:_MAX_MESSAGE], "error_code": problem.code}
-        return Reply(problem.status, tuple(fields), json.dumps(document).encode("ascii"))
+        document = {"code": problem.status, "message": problem.message, "error_code": problem.code}
+        return Reply(problem.status, tuple(fields), error_body(document, "message"))
 
     def origin_values(self, head: RequestHead) -> Mapping[str, str]:
         return {}
@@ -106,13 +105,10 @@ def _under_sandboxes(path: str) -> bool:
     return re.match(r"(?:/v\d+)?/sandboxes/", path) is not None
 
 
-def _is_json(head: ResponseHead) -> bool:
-    return (head.get(b"content-type") or b"").lower().startswith((b"application/json", b"application/problem+json"))
-
-
 def _readable(body: bytes) -> bool:
+    """Whether every SDK can read it; the type it goes by does not matter to them."""
     try:
         document = json.loads(body)
     except ValueError:
         return False
-    return isinstance(document, dict) and isinstance(document.get("code"), int) and "message" in document
+    return isinstance(document, dict) and type(document.get("code")) is int and isinstance(document.get("message"), str)

@@ -9,51 +9,67 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Final
 
-Fields = tuple[tuple[bytes, bytes], ...]
-
 IDEMPOTENT: Final = frozenset({"GET", "HEAD", "OPTIONS", "TRACE", "PUT", "DELETE"})
 """RFC 9110 §9.2.2: sending these twice means what sending them once means."""
 
+_SPACE: Final = b" \t"
+
 
 class Head:
-    """The fields of a message. ``raw`` is the field block as received, each line ended by CRLF."""
+    """The fields of a message. ``raw`` is the field block as received, each line ended by CRLF.
 
-    __slots__ = ("_index", "fields", "raw")
+    ``lines`` are its lines without CRLF, ``keys`` their lower-case names, in order; a line
+    without a colon has an empty one. Nothing is checked here: :mod:`proxy.wire.guard` does.
+    """
 
-    def __init__(self, fields: Fields, raw: bytes) -> None:
-        self.fields = fields
+    __slots__ = ("_first", "_more", "keys", "lines", "raw")
+
+    def __init__(self, raw: bytes) -> None:
         self.raw = raw
-        index: dict[bytes, list[bytes]] = {}
-        for name, value in fields:
-            key = name.lower()
-            if key in index:
-                index[key].append(value)
+        self.lines = lines = raw.split(b"\r\n")
+        lines.pop()
+        self.keys: list[bytes] = []
+        self._first: dict[bytes, bytes] = {}
+        self._more: dict[bytes, list[bytes]] | None = None
+        for line in lines:
+            name, colon, value = line.partition(b":")
+            key = name.lower() if colon else b""
+            self.keys.append(key)
+            if key in self._first:
+                self._repeat(key, value.strip(_SPACE))
             else:
-                index[key] = [value]
-        self._index = index
+                self._first[key] = value.strip(_SPACE)
+
+    def _repeat(self, key: bytes, value: bytes) -> None:
+        if self._more is None:
+            self._more = {}
+        self._more.setdefault(key, []).append(value)
 
     def get(self, name: bytes) -> bytes | None:
         """The first value of a field, by lower-case name."""
-        values = self._index.get(name)
-        return values[0] if values else None
+        return self._first.get(name)
 
     def get_all(self, name: bytes) -> list[bytes]:
         """Every value of a field, in order; empty when there is none."""
-        return self._index.get(name, [])
+        if name not in self._first:
+            return []
+        more = () if self._more is None else self._more.get(name, ())
+        return [self._first[name], *more]
 
     def __contains__(self, name: bytes) -> bool:
-        return name in self._index
+        return name in self._first
 
-    def names(self) -> frozenset[bytes]:
-        """The lower-case names present."""
-        return frozenset(self._index)
+    def any_of(self, names: frozenset[bytes]) -> frozenset[bytes]:
+        """Which of these lower-case names are present."""
+        return names & self._first.keys()
 
     def tokens(self, name: bytes) -> frozenset[bytes]:
         """The comma-separated members of a list field, lower-case."""
-        values = self._index.get(name)
-        if not values:
+        if name not in self._first:
             return frozenset()
-        return frozenset(part.strip().lower() for value in values for part in value.split(b",") if part.strip())
+        return frozenset(
+            part.strip(_SPACE).lower() for value in self.get_all(name) for part in value.split(b",") if part.strip(_SPACE)
+        )
 
 
 class RequestHead(Head):
@@ -61,8 +77,8 @@ class RequestHead(Head):
 
     __slots__ = ("method", "minor", "target")
 
-    def __init__(self, method: str, target: bytes, minor: int, fields: Fields, raw: bytes) -> None:
-        super().__init__(fields, raw)
+    def __init__(self, method: str, target: bytes, minor: int, raw: bytes) -> None:
+        super().__init__(raw)
         self.method = method
         self.target = target
         self.minor = minor
@@ -77,8 +93,8 @@ class ResponseHead(Head):
 
     __slots__ = ("line", "minor", "status")
 
-    def __init__(self, status: int, line: bytes, minor: int, fields: Fields, raw: bytes) -> None:
-        super().__init__(fields, raw)
+    def __init__(self, status: int, line: bytes, minor: int, raw: bytes) -> None:
+        super().__init__(raw)
         self.status = status
         self.line = line
         self.minor = minor

@@ -59,7 +59,7 @@ class Api:
 
     async def list(self, ask: Ask) -> Reply:
         """The team's sandboxes: paged and in both states under ``/v2``, running and all at once without."""
-        query = ask.request.query
+        query = ask.request.rel_url.raw_query_string
         mine = self._fleet.of(ask.team)
         return e2b_list.page(mine, e2b_list.parse(query)) if ask.v2 else e2b_list.old(mine, query)
 

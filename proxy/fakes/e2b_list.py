@@ -6,9 +6,7 @@ import base64
 from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Final
-from urllib.parse import parse_qsl, unquote_plus
-
-from multidict import MultiMapping
+from urllib.parse import parse_qs, parse_qsl, unquote_plus
 
 from proxy.fakes.e2b_faults import error
 from proxy.fakes.e2b_model import Sandbox, State
@@ -30,20 +28,25 @@ class Query:
     template: str | None
 
 
-def parse(query: MultiMapping[str]) -> Query:
-    """Read the query string of ``GET /v2/sandboxes``; raises a 400 for what it cannot read."""
-    states = frozenset(s for value in query.getall("state", []) for s in value.split(",") if s)
-    limit = query.get("limit", str(PAGE))
+def parse(text: str) -> Query:
+    """Read the (undecoded) query string of ``GET /v2/sandboxes``; raises a 400 for what it cannot read."""
+    said = parse_qs(text)
+    states = frozenset(s for value in said.get("state", []) for s in value.split(",") if s)
+    limit = _first(said, "limit") or str(PAGE)
     if not states <= STATES or not limit.isdigit() or not 1 <= int(limit) <= PAGE:
         raise Refused(error(400, "Error when parsing request: invalid state or limit"))
     return Query(
-        metadata=metadata(query.get("metadata", "")),
+        metadata=metadata(_first(said, "metadata")),
         states=states or STATES,
-        ascending=query.get("order") == "asc",
+        ascending=_first(said, "order") == "asc",
         limit=int(limit),
-        after=_position(query.get("nextToken", "")),
-        template=query.get("template"),
+        after=_position(_first(said, "nextToken")),
+        template=_first(said, "template") or None,
     )
+
+
+def _first(said: dict[str, list[str]], name: str) -> str:
+    return said.get(name, [""])[0]
 
 
 def metadata(text: str) -> tuple[tuple[str, str], ...]:
@@ -70,9 +73,9 @@ def page(sandboxes: Iterable[Sandbox], query: Query) -> Reply:
     return Reply(200, [s.listed() for s in wanted[: query.limit]], headers)
 
 
-def old(sandboxes: Iterable[Sandbox], query: MultiMapping[str]) -> Reply:
+def old(sandboxes: Iterable[Sandbox], text: str) -> Reply:
     """``GET /sandboxes``, deprecated: running ones only, all of them, no headers."""
-    wanted = metadata(query.get("metadata", ""))
+    wanted = metadata(_first(parse_qs(text), "metadata"))
     running = [s for s in sandboxes if s.state is State.RUNNING and _has(s, wanted)]
     return Reply(200, [s.listed() for s in sorted(running, key=_key, reverse=True)])
 

@@ -153,7 +153,7 @@ class Processes:
     def end(self, sandbox: Sandbox) -> None:
         """The sandbox is gone: its processes too."""
         for process in list(self._running.pop(sandbox.id, {}).values()):
-            pass
+            process.vanish()
             task = self._tasks.get(process.pid)
             if task is not None:
                 task.cancel()

@@ -18,6 +18,10 @@ _MOST_HOLES: Final = 2
 """Per segment: with more, matching a long path would take time by its cube."""
 
 
+_COMPARED: Final = 500
+"""Earlier routes of an upstream that a route is compared with: the check must not take time by their square."""
+
+
 def compile_routes(
     policy: PolicyShape, operations: Mapping[str, frozenset[str]], mistakes: Mistakes
 ) -> tuple[Route, ...]:
@@ -156,7 +160,7 @@ def _check_reached(routes: list[Route], mistakes: Mistakes) -> None:
         if mistakes.touched(path):
             continue
         earlier = sound.setdefault(route.match.upstream, [])
-        taker = next((other for other in earlier if _covers(other.match, route.match)), None)
+        taker = next((other for other in earlier[:_COMPARED] if _covers(other.match, route.match)), None)
         if taker is not None:
             hint = "the first match wins: put the narrower route before it, or leave this one out"
             mistakes.add(path, f"is never reached: the route {shown(taker.name)} takes all it matches", hint)

@@ -9,8 +9,12 @@ from __future__ import annotations
 import difflib
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
+from typing import Final
 
 from proxy.policy.environment import FromEnvironment
+
+_COMPARED: Final = 200
+"""Names that a misspelt one is compared with: a monstrous policy must not take minutes to refuse."""
 
 Path = tuple[str | int, ...]
 """Keys and list positions from the root of a policy."""
@@ -70,6 +74,7 @@ class Mistakes:
         self.places: Mapping[Path, Place] = {}
         self._errors: list[PolicyError] = []
         self._known: set[Path] = set()
+        self._above: set[Path] = set()
         self._settled: frozenset[Path] = frozenset()
         self.unreadable = False
         """True where a file could not be read at all, so that what it defines is not known."""
@@ -84,6 +89,7 @@ class Mistakes:
     def mark(self, path: Path) -> None:
         """A mistake was said of this path: say no other."""
         self._known.add(path)
+        self._above.update(path[:length] for length in range(1, len(path) + 1))
 
     def add(self, path: Path, problem: str, hint: str = "") -> None:
         """Add a mistake at a path, unless the path, what holds it, or (after :meth:`settle`) a part of it has one."""
@@ -95,7 +101,7 @@ class Mistakes:
 
     def settle(self) -> None:
         """From here on nothing is said of a whole whose part is wrong: it was judged without that part."""
-        self._settled = frozenset(path[:n] for path in self._known for n in range(1, len(path) + 1))
+        self._settled = frozenset(self._above)
 
     def marked(self, path: Path) -> bool:
         """Whether a mistake was said of exactly this path."""
@@ -103,7 +109,7 @@ class Mistakes:
 
     def touched(self, path: Path) -> bool:
         """Whether a mistake was said of the path or of a part of it, up to now."""
-        return any(known[: len(path)] == path for known in self._known)
+        return path in self._above
 
     def spoiled(self, path: Path) -> bool:
         """Whether the path or a part of it had a mistake when :meth:`settle` was called."""
@@ -162,7 +168,7 @@ def did_you_mean(name: str, known: Iterable[str]) -> str:
     if isinstance(name, FromEnvironment):
         name = ""
     names = sorted(known)
-    near = difflib.get_close_matches(name[:80], names, n=1, cutoff=0.6)
+    near = difflib.get_close_matches(name[:80], names[:_COMPARED], n=1, cutoff=0.6)
     if near:
         return f'did you mean "{near[0]}"?'
     return "there is none to choose from" if not names else "there are: " + ", ".join(names[:20])

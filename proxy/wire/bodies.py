@@ -19,7 +19,7 @@ _MAX_EXTENSION: Final = 256
 _MAX_TRAILERS: Final = 8 * 1024
 _EXCESS: Final = 16 * 1024
 """Bytes of chunk overhead beyond what the data earns (the rule of Go's net/http: 16 + 2 per byte of data)."""
-_SIZE_LINE: Final = re.compile(rb"([0-9A-Fa-f]{1,16})[ \t]*((?:;[\t\x20-\x7e\x80-\xff]*)?)")
+_SIZE_LINE: Final = re.compile(rb"([0-9A-Fa-f]{1,16})((?:[ \t]*;[\t\x20-\x7e\x80-\xff]*)?)")
 
 
 class Framing(Protocol):

@@ -1,6 +1,6 @@
 """From bytes to heads: guard first, then llhttp (httptools). Sans I/O; raises BadRequest.
 
-Only heads are given to the parser; bodies are framed by :mod:`proxy.wire.bodies`, so nothing is ever parsed ahead
+The parser is a second opinion: what it and the guard do not both accept is refused. Only heads are given to it; bodies are framed by :mod:`proxy.wire.bodies`, so nothing is ever parsed ahead
 of the request in hand, and bodies are not copied through callbacks.
 """
 
@@ -16,20 +16,16 @@ from proxy.domain.messages import RequestHead, ResponseHead
 from proxy.wire import guard
 
 END: Final = b"\r\n\r\n"
-_STATUS_LINE: Final = re.compile(rb"HTTP/1\.([01]) (\d{3})(?: [\t\x20-\x7e\x80-\xff]*)?")
-_LENIENT_END: Final = re.compile(rb"\r?\n\r?\n")
+_STATUS_LINE: Final = re.compile(rb"HTTP/1\.([01]) ([1-9]\d\d)(?: [\t\x20-\x7e\x80-\xff]*)?")
 
 
-class _Fields:
-    """What the parser calls back with."""
+class _Silent:
+    """What the parser calls back: nothing. It is asked for its verdict only."""
 
-    __slots__ = ("fields",)
+    __slots__ = ()
 
-    def __init__(self) -> None:
-        self.fields: list[tuple[bytes, bytes]] = []
 
-    def on_header(self, name: bytes, value: bytes) -> None:
-        self.fields.append((name, value))
+_SILENT: Final = _Silent()
 
 
 def find_end(data: bytes) -> int:
@@ -44,7 +40,7 @@ def find_end(data: bytes) -> int:
         return at + 4
     if len(data) > guard.MAX_HEAD:
         raise BadRequest(f"the head is longer than {guard.MAX_HEAD} bytes", 431)
-    if _LENIENT_END.search(data):
+    if b"\n\n" in data or b"\n\r\n" in data:
         raise BadRequest("a bare LF ends a line")
     return 0
 
@@ -56,18 +52,17 @@ def parse_request(data: bytes) -> RequestHead:
     guard.check_request_line(line)
     block = data[line_end + 2 : -2]
     guard.check_fields(block)
-    seen = _Fields()
-    parser = httptools.HttpRequestParser(seen)
+    method, target, _ = line.split(b" ")
     try:
-        parser.feed_data(data)
+        httptools.HttpRequestParser(_SILENT).feed_data(data)
     except httptools.HttpParserUpgrade:
         pass
     except httptools.HttpParserInvalidMethodError:
         raise BadRequest("the method is not known", 501) from None
     except httptools.HttpParserError as error:
         raise BadRequest(f"malformed: {error}") from None
-    method, target, _ = line.split(b" ")
-    head = RequestHead(method.decode("ascii"), target, line[-1] - 48, tuple(seen.fields), block)
+    head = RequestHead(method.decode("ascii"), target, line[-1] - 48, block)
+    guard.check_names(head.keys, block)
     guard.check_request(head)
     return head
 
@@ -81,12 +76,12 @@ def parse_response(data: bytes) -> ResponseHead:
         raise BadRequest("the status line is malformed")
     block = data[line_end + 2 : -2]
     guard.check_fields(block)
-    seen = _Fields()
-    parser = httptools.HttpResponseParser(seen)
     try:
-        parser.feed_data(data)
+        httptools.HttpResponseParser(_SILENT).feed_data(data)
     except httptools.HttpParserUpgrade:
         pass
     except httptools.HttpParserError as error:
         raise BadRequest(f"malformed: {error}") from None
-    return ResponseHead(int(found[2]), line, found[1][0] - 48, tuple(seen.fields), block)
+    head = ResponseHead(int(found[2]), line, found[1][0] - 48, block)
+    guard.check_names(head.keys, block)
+    return head

@@ -226,7 +226,7 @@ def room(account: Account, now: Instant) -> float:
 
 
 def first_by_rule(pool: Pool, account: Account) -> Ticket | None:
-    """Whose turn it is at an account: the guaranteed part first, least share first; then by start tag."""
+    """Whose turn it is at an account: by least share, where fair or below the guaranteed part; else by start tag."""
     total = account.seats if isinstance(account, SeatAccount) else float("inf")
     oldest: dict[TenantName, Ticket] = {}
     for queue in parked_at(pool, account):
@@ -235,6 +235,9 @@ def first_by_rule(pool: Pool, account: Account) -> Ticket | None:
             oldest[queue.tenant] = head
     if not oldest:
         return None
+    if isinstance(account, SeatAccount) and account._reserved is not None:
+        assert cost(account._reserved.head, account) > 1, "only wide heads reserve"
+        return account._reserved.head
     held = held_by_tenant(pool)[id(account)]
     starts = {tenant: account.active[tenant].start for tenant in oldest}
     if isinstance(account, SeatAccount):
@@ -242,6 +245,7 @@ def first_by_rule(pool: Pool, account: Account) -> Ticket | None:
         total_weight = sum(weights.values())
         ratio = {t: (held.get(t, 0) + cost(head, account)) / weights[t] for t, head in oldest.items()}
         least = min(oldest, key=lambda tenant: (ratio[tenant], starts[tenant], oldest[tenant].seq))
-        if ratio[least] * total_weight <= total + 1e-9:
+        all_fit = all(cost(head, account) / weights[t] * total_weight <= total + 1e-9 for t, head in oldest.items())
+        if all_fit or ratio[least] * total_weight <= total + 1e-9:
             return oldest[least]
     return min(oldest.values(), key=lambda head: (starts[head.queue.tenant], head.seq))

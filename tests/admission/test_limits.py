@@ -131,8 +131,8 @@ def test_a_burst_after_a_rest_and_no_more() -> None:
     story = Story(pace=rate(1, burst=3))
     story.at(100).arrive(*"abcde").expect(Granted("a"), Granted("b"), Granted("c"), Waits("d"), Waits("e"))
     story.at(101).expect()
-    story.at(101.01).expect(Granted("d"))
-    story.at(102.02).expect(Granted("e"))
+    story.at(101.011).expect(Granted("d"))
+    story.at(102.021).expect(Granted("e"))
     story.at(200).arrive(*"fghi").expect(Granted("f"), Granted("g"), Granted("h"), Waits("i"))
 
 

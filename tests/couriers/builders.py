@@ -63,9 +63,10 @@ class Watcher:
 
     async def until(self, sink: str, result: BeatResult, number: int = 1) -> None:
         """Wait until so many beats have ended so."""
-        while self.beats[sink, result] < number:
-            self.more.clear()
-            await self.more.wait()
+        async with asyncio.timeout(60):  # only so that a beat that never comes is a failure and not a hang
+            while self.beats[sink, result] < number:
+                self.more.clear()
+                await self.more.wait()
 
 
 @dataclass

@@ -99,6 +99,7 @@ async def test_who_waits_before_a_busy_receiver_leaves_at_once() -> None:
     for vigil in vigils[64:]:
         await vigil.end()
     assert asyncio.get_running_loop().time() == began
+    assert couriers._receivers.get("http://receiver").waiting == 0
     await asyncio.sleep(8)
     assert len(post.started) == 64
     await couriers.close()

@@ -69,6 +69,21 @@ async def test_a_broken_connection_after_the_work_leaves_a_sandbox(what: str) ->
         assert len(fake.live()) == 1
 
 
+@pytest.mark.parametrize(("what", "reset"), [("reset", True), ("close", False)])
+async def test_a_reset_is_a_reset_and_a_close_is_an_end_of_file(what: str, *, reset: bool) -> None:
+    async with FakeE2B(faulty(f"create:1:undone:{what}")) as fake:
+        host, port = fake.url.removeprefix("http://").split(":")
+        reader, writer = await asyncio.open_connection(host, int(port))
+        writer.write(b"POST /sandboxes HTTP/1.1\r\nHost: x\r\nContent-Length: 2\r\n\r\n{}")
+        try:
+            assert await reader.read() == b""
+            assert not reset
+        except ConnectionResetError:
+            assert reset
+        finally:
+            writer.close()
+
+
 async def test_a_hang_ends_with_its_caller() -> None:
     async with FakeE2B(faulty("create:1:undone:hang")) as fake, client(fake.url) as call:
         task = asyncio.create_task(call.create())

@@ -22,7 +22,7 @@ tenants:
 limits:
   creates: {seats: 2, per: tenant}
   shared: {seats: 20, per: upstream}
-  create-rate: {rate: 1000/s, per: tenant}
+  create-rate: {rate: 1000/s, burst: 100, per: tenant}
 routes:
   - {name: create, match: {upstream: e2b, operation: [create]}, limits: [creates, shared, create-rate], progress: [job]}
   - {name: rest, match: {upstream: e2b}}

@@ -121,6 +121,7 @@ async def test_a_reader_that_is_slow_stops_nobody(pipe: Pipe) -> None:
     line = b"x" * 1023 + b"\n"
     for _ in range(2000):  # nobody reads: 2 MB do not fit into a pipe and 256 kB
         writer.write(line)
+    writer.flush()
     assert 0 < writer.dropped < 2000
     kept = 2000 - writer.dropped
     got = bytearray()
@@ -131,7 +132,6 @@ async def test_a_reader_that_is_slow_stops_nobody(pipe: Pipe) -> None:
 
     reader = threading.Thread(target=read)
     reader.start()
-    writer.flush()
     await asyncio.to_thread(reader.join)
     assert bytes(got) == line * kept  # whole lines, in order
     dropped = writer.dropped

@@ -123,8 +123,8 @@ def test_every_unset_name_is_told() -> None:
 
 SNIPPETS = """\
 version: 1|upstreams:|limits:|routes:|progress:|tenants:|- |a: |{|}|[|]|, |: |&x |*x|!!str |'|"|? |<<: |${A}|${|%|é|\x00
-|\t|\n|\n  |\n    |---|url: http://h|seats: |rate: 5/s|match: |upstream: a|name: |5|-1|.nan|~|true|to: http://h/{x}|body: 
-|path|identify: |known: |weight: |\ud7ff|>-"""
+|\t|\n|\n  |\n    |---|url: http://h|seats: |rate: 5/s|match: |upstream: a|name: |5|-1|.nan|~|true|to: http://h/{x}|\
+body: |path|identify: |known: |weight: |\ud7ff|>-"""
 YAMLISH = st.lists(st.sampled_from(SNIPPETS.split("|")), max_size=60).map("".join)
 
 
@@ -154,14 +154,14 @@ POLICIES = st.recursive(
 )
 
 
-@settings(max_examples=300, deadline=None)
+@settings(max_examples=100, deadline=None)
 @given(st.dictionaries(KEYS, POLICIES, max_size=6))
 def test_no_data_crashes_the_compiler(written: dict[str, Any]) -> None:
     text = yaml.safe_dump(written, allow_unicode=True)
     mistakes(text.encode("utf-8", "surrogatepass"))
 
 
-@settings(max_examples=300, deadline=None)
+@settings(max_examples=100, deadline=None)
 @given(st.data())
 def test_a_good_policy_with_one_value_replaced_never_crashes(drawn: st.DataObject) -> None:
     written = yaml.safe_load(
