@@ -15,6 +15,7 @@ import sys
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
+from itertools import count
 from typing import Final
 
 from proxy.admin.readiness import Readiness
@@ -88,7 +89,7 @@ class App:
             clock=lambda: Instant(loop.time()),
             epoch=time.time,
             chance=random.random,
-            new_ticket=_new_ticket,
+            new_ticket=_tickets(),
             crashed=lambda error: _log.error("a request's journey crashed", exc_info=error),
         )
         self.journey = Journey(world, Snapshot(policies))
@@ -140,6 +141,7 @@ class App:
         Setting ``hurry`` cuts what still runs.
         """
         self.readiness.draining()
+        self.metrics.mode = "draining"
         self.store.drain()
         self.front.drain()
         with contextlib.suppress(TimeoutError):
@@ -206,8 +208,11 @@ class App:
         return 0 if self._writer is None else self._writer.dropped
 
 
-def _new_ticket() -> TicketId:
-    return TicketId(secrets.token_urlsafe(12))
+def _tickets() -> Callable[[], TicketId]:
+    """Names for tickets: nobody else's can be guessed from outside, and none is used twice."""
+    prefix = secrets.token_urlsafe(9)
+    numbers = count(1)
+    return lambda: TicketId(f"{prefix}-{next(numbers):x}")
 
 
 def _plain_reply(error: HeadgateError) -> Reply:
@@ -216,8 +221,5 @@ def _plain_reply(error: HeadgateError) -> Reply:
 
 def _cannot_listen(address: tuple[str, int], error: OSError) -> CannotListen:
     host, port = address
-    why = os.strerror(error.errno) if error.errno else str(error)
-    return CannotListen(f"cannot listen on {host}:{port}: {why.lower()}")
-
-
-Read = Callable[[], list[tuple[str, bytes]]]
+    why = os.strerror(error.errno).lower() if error.errno else str(error)
+    return CannotListen(f"cannot listen on {host}:{port}: {why}")

@@ -76,9 +76,7 @@ class Vigil(Protocol):
 class Couriers(Protocol):
     """Carry "queued" to those who watch over the callers. A progress call can never fail the work."""
 
-    def begin(
-        self, sinks: Sequence[Sink], fixed: Values, describe: Callable[[], Values], waited: Seconds
-    ) -> Vigil:
+    def begin(self, sinks: Sequence[Sink], fixed: Values, describe: Callable[[], Values], waited: Seconds) -> Vigil:
         """Start beats to every sink: ``first`` after the beginning, then ``every``, at most ``for_at_most``.
 
         ``fixed`` are the placeholders that do not change, ``describe`` gives the others at the moment of a
@@ -157,6 +155,10 @@ class Exchange(Protocol):
     def repeatable(self) -> bool:
         """Whether the request can be sent again: its whole body is still here."""
 
+    @property
+    def bodyless(self) -> bool:
+        """Whether the request has no body at all."""
+
     async def small_body(self, limit: int) -> bytes | None:
         """The whole body as on the wire (chunk frames too) if it is at most so long, else None.
 
@@ -180,6 +182,12 @@ class UpstreamReply(Protocol):
         Raises UpstreamBroke if it ends early. Cancelled: the connection is closed.
         """
 
+    def relay_whole(self, added: bytes) -> bool:
+        """Pass head (with ``added`` header lines) and body to the caller if all of it is here already.
+
+        False where it is not, and nothing was passed: then ``relay``.
+        """
+
     async def relay(self, added: bytes) -> None:
         """Pass head (with ``added`` header lines) and body to the caller, to the last byte; a tunnel to its end.
 
@@ -190,29 +198,30 @@ class UpstreamReply(Protocol):
         """The reply is not wanted: its connection is closed unless it is free already."""
 
 
-@dataclass(frozen=True, slots=True)
-class Outgoing:
-    """What an upstream gets of a request beside the caller's own bytes."""
+@dataclass(frozen=True, slots=True, eq=False)
+class Destination:
+    """Where requests go, and what changes in their heads on the way. Made once per policy and origin.
+
+    Compared by identity: connections are kept per destination, so a reloaded policy starts with new ones.
+    """
 
     upstream: Upstream
     origin: Origin
-    target: bytes
     authority: bytes | None
     """The Host; None keeps the caller's."""
     dropped: frozenset[bytes]
     """Lower-case names of fields that are not forwarded."""
     added: bytes
     """Whole header lines added, each ended by CRLF."""
-    fresh: bool = False
-    """Use a new connection: the kept one before turned out to be closed."""
 
 
 class UpstreamClient(Protocol):
     """Sends requests to upstreams over kept connections."""
 
-    async def send(self, exchange: Exchange, outgoing: Outgoing) -> UpstreamReply:
+    async def send(self, exchange: Exchange, destination: Destination, target: bytes, *, fresh: bool) -> UpstreamReply:
         """Send the exchange's request and body, and wait for the reply's head. 1xx pass to the caller.
 
+        ``fresh`` asks for a new connection: the kept one before turned out to be closed.
         Raises UpstreamUnreachable (provably not processed) or UpstreamBroke. Cancelled: the connection is closed.
         """
 

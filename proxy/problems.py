@@ -42,7 +42,9 @@ def problem_of(error: HeadgateError, *, repeatable: bool, jitter: float = 0.0) -
         case BadRequest(detail, status):
             return _problem(status, "bad_request", detail, "http_request_error", final=True, close=True)
         case UnknownUpstream(path):
-            return _problem(404, "unknown_upstream", f"no upstream is mounted at {path}", "destination_not_found", final=True)
+            return _problem(
+                404, "unknown_upstream", f"no upstream is mounted at {path}", "destination_not_found", final=True
+            )
         case TenantNotBelieved(tenant):
             text = f"this address may not speak for tenant {tenant}"
             return _problem(403, "tenant_not_believed", text, "http_request_denied", final=True)
@@ -82,7 +84,9 @@ def problem_of(error: HeadgateError, *, repeatable: bool, jitter: float = 0.0) -
 
 def internal_problem() -> Problem:
     """For what nobody expected; the log has the rest."""
-    return _problem(500, "internal_error", "an error inside the proxy; its log says more", "proxy_internal_error", close=True)
+    return _problem(
+        500, "internal_error", "an error inside the proxy; its log says more", "proxy_internal_error", close=True
+    )
 
 
 def _refusal(code: str, text: str, retry_after: float, *, kept: bool, jitter: float) -> Problem:
@@ -105,5 +109,4 @@ def _problem(
     final: bool = False,
     close: bool = False,
 ) -> Problem:
-    plain = _UNSAFE.sub("?", message)
-    return Problem(status, code, plain[:300], proxy_error, retry_after, final, close)
+    return Problem(status, code, _UNSAFE.sub("?", message), proxy_error, retry_after, final, close)

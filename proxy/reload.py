@@ -1,7 +1,7 @@
 """Hot reload: notice a changed policy, validate all of it, then swap; on error keep the old one.
 
-Content is compared, not one file's time: a mounted ConfigMap changes by swapping a symlink. The files are read
-off the loop.
+Content is compared, not one file's time: a mounted ConfigMap changes by swapping a symlink. Files are read and
+checked off the loop.
 """
 
 from __future__ import annotations
@@ -67,7 +67,7 @@ class Reloader:
             self._keep(files)
             return
         try:
-            policies = self._load(files)
+            policies = await asyncio.to_thread(self._load, files)  # a hostile megabyte takes seconds to check
         except PolicyErrors as errors:
             self._keep(str(errors))
             return

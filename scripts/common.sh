@@ -28,11 +28,12 @@ quietly() {
     return "$status"
 }
 
-# find_python: prints the newest Python >= 3.11 that runs and can make environments. A name on the PATH proves
-# nothing: version managers put shims there for versions that they do not have.
+# find_python: prints a Python >= 3.11 that runs and can make environments. The distribution's own come first: they
+# are built with profile feedback, and a proxy on them is a fifth faster than on a version manager's default build.
+# A name on the PATH proves nothing: version managers put shims there for versions that they do not have.
 find_python() {
     local name
-    for name in ${PYTHON:-} python3.13 python3.12 python3.11 python3 /usr/bin/python3; do
+    for name in ${PYTHON:-} /usr/bin/python3.{13,12,11} python3.13 python3.12 python3.11 python3; do
         if "$name" -c 'import sys, venv, ensurepip; sys.exit(sys.version_info < (3, 11))' >/dev/null 2>&1; then
             "$name" -c 'import sys; print(sys.executable)'
             return

@@ -69,6 +69,18 @@ def token_guard(token: str) -> Middleware:
     return guard
 
 
+def closed_guard() -> Middleware:
+    """For a listener that others can reach and no token is known: only the probes and the metrics answer."""
+
+    @web.middleware
+    async def guard(request: web.Request, handler: Handler) -> web.StreamResponse:
+        if request.path not in OPEN:
+            return _refuse(403, "closed off loopback until HEADGATE_ADMIN_TOKEN is set")
+        return await handler(request)
+
+    return guard
+
+
 def _name(host: str) -> str:
     """The host of a Host header, without its port; empty for nonsense."""
     try:

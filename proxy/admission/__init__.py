@@ -1,1 +1,1 @@
-"""Pools: who waits, who goes. Fairness, rates, seats, places that linger. Pure: ``apply(event, now) -> effects``."""
+"""Pools: who waits, who goes. Fairness, rates, seats, places that linger. Pure."""

@@ -162,6 +162,9 @@ class SeatAccount(Account):
         return not self.held and not self.parked
 
     def first(self, share: Share) -> Queue | None:
+        first = super().first(share)
+        if first is None or first.head.cost_of(self) <= self.seats:
+            return first
         fitting = [queue for queue in share.parked if queue.head.cost_of(self) <= self.seats]
         return min(fitting, key=lambda queue: queue.head.seq, default=None)
 
@@ -183,19 +186,17 @@ class SeatAccount(Account):
         super().unpark(queue)
 
     def restate(self, share: Share) -> None:
-        super().restate(share)
-        queue = self.first(share) if share.parked else None
-        ask = 0.0 if queue is None else queue.head.cost_of(self) / share.weight
-        if ask != share.ask:
+        if share.ask:
             self._note(share.ask, -1)
-            self._note(ask, 1)
-            share.ask = ask
+            share.ask = 0.0
+        super().restate(share)
 
     def _note(self, ask: float, number: int) -> None:
-        if ask:
-            self._asks[ask] = self._asks.get(ask, 0) + number
-            if not self._asks[ask]:
-                del self._asks[ask]
+        number += self._asks.get(ask, 0)
+        if number:
+            self._asks[ask] = number
+        else:
+            del self._asks[ask]
 
     def _least(self) -> Share | None:
         """The least share, if max-min is fair to everybody or it is below its guaranteed part."""
@@ -207,13 +208,14 @@ class SeatAccount(Account):
         part = (self.seats + _EPSILON) / self.weights
         return heap[0][4] if heap[0][0] <= part or max(self._asks) <= part else None
 
-    def rank(self, share: Share) -> None:
-        super().rank(share)
-        queue = self.first(share)
-        if queue is None:
-            return
-        ratio = (share.held + queue.head.cost_of(self)) / share.weight
-        heapq.heappush(self._by_ratio, (ratio, share.start, queue.head.seq, share.version, share))
+    def rank(self, share: Share, queue: Queue) -> None:
+        super().rank(share, queue)
+        head = queue.head
+        cost = head.cost_of(self)
+        share.ask = cost / share.weight
+        self._note(share.ask, 1)
+        ratio = (share.held + cost) / share.weight
+        heapq.heappush(self._by_ratio, (ratio, share.start, head.seq, share.version, share))
         if len(self._by_ratio) > 64 + 4 * len(self.active):
             self._by_ratio = [item for item in self._by_ratio if item[3] == item[4].version]
             heapq.heapify(self._by_ratio)

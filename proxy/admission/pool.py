@@ -242,7 +242,7 @@ class Pool:
             return
         ticket.state = _WAITING
         ticket.attempt += 1
-        ticket.deadline = Instant(now + (ticket.deadline - ticket.granted))
+        ticket.deadline = Instant(now + max(0.0, ticket.deadline - ticket.granted))
         ticket.rests_until = Instant(now + rest)
         self._wait(ticket, now)
 

@@ -67,7 +67,7 @@ class Shares:
     # -- what kinds of account may refine -----------------------------------------------------------
     def first(self, share: Share) -> Queue | None:
         """Which of a share's parked queues goes first: that with the oldest head."""
-        return min(share.parked, key=_age, default=None)
+        return share.parked[0] if len(share.parked) == 1 else min(share.parked, key=_age, default=None)
 
     def best(self) -> Queue | None:
         """The parked queue whose turn it is; None where nobody's can come."""
@@ -79,11 +79,8 @@ class Shares:
             heapq.heappop(heap)
         return None
 
-    def rank(self, share: Share) -> None:
-        """Put a share with parked queues where it belongs in the order."""
-        queue = self.first(share)
-        if queue is None:
-            return
+    def rank(self, share: Share, queue: Queue) -> None:
+        """Put a share where it belongs in the order, by the first of its parked queues."""
         heapq.heappush(self._by_start, (share.start, queue.head.seq, share.version, share))
         if len(self._by_start) > _SLACK + 4 * len(self.active):
             self._by_start = [item for item in self._by_start if item[2] == item[3].version]
@@ -138,7 +135,9 @@ class Shares:
         """After any change of what a share holds or who is parked."""
         self.version = share.version = self.version + 1
         if share.parked:
-            self.rank(share)
+            queue = self.first(share)
+            if queue is not None:
+                self.rank(share, queue)
         elif not share.held:
             self._deactivate(share)
 

@@ -9,6 +9,8 @@ from proxy.domain.ids import LimitName, RouteName, Scope, Seconds, TenantName, T
 
 
 class TicketState(Enum):
+    """How far a ticket has got."""
+
     WAITING = "waiting"
     """A caller is connected and waits for its turn (or rests between two tries)."""
     LINGERING = "lingering"
@@ -43,6 +45,8 @@ class LimitView:
 
 @dataclass(frozen=True, slots=True)
 class QueueView:
+    """One tenant's queue in one route."""
+
     route: RouteName
     tenant: TenantName
     waiting: int

@@ -99,9 +99,7 @@ async def _both(arguments: argparse.Namespace, console: Console) -> tuple[Run, R
     return without, behind
 
 
-async def _burst(
-    arguments: argparse.Namespace, bars: Progress, bar: TaskID, console: Console, *, through: bool
-) -> Run:
+async def _burst(arguments: argparse.Namespace, bars: Progress, bar: TaskID, console: Console, *, through: bool) -> Run:
     outcome = Run()
     config = E2BConfig(max_creating=arguments.seats, create_seconds=arguments.seconds)
     async with FakeE2B(config) as e2b, FakeTemper(TemperConfig()) as temper:
@@ -112,7 +110,9 @@ async def _burst(
         watching = asyncio.ensure_future(_watch(temper, outcome, console.print))
         began = time.monotonic()
         async with aiohttp.ClientSession() as session:
-            jobs = [_ask(session, base, f"job-{n + 1}", outcome, lambda: bars.advance(bar)) for n in range(arguments.jobs)]
+            jobs = [
+                _ask(session, base, f"job-{n + 1}", outcome, lambda: bars.advance(bar)) for n in range(arguments.jobs)
+            ]
             await asyncio.gather(*jobs)
         outcome.seconds = time.monotonic() - began
         outcome.peak = e2b.seen.max_creating
@@ -127,16 +127,12 @@ async def _burst(
 async def _proxy(arguments: argparse.Namespace, e2b: FakeE2B, temper: FakeTemper) -> tuple[App, int]:
     text = POLICY % {"e2b": e2b.url, "temper": temper.url, "seats": arguments.seats}
     policies = load_policy([("demo.yaml", text.encode())], {}, OPERATIONS)
-    app = App(
-        Settings(listen="127.0.0.1:0", admin="127.0.0.1:0"), policies, secrets.token_bytes(16), access_log=False
-    )
+    app = App(Settings(listen="127.0.0.1:0", admin="127.0.0.1:0"), policies, secrets.token_bytes(16), access_log=False)
     addresses = await app.start()
     return app, addresses.main[1]
 
 
-async def _ask(
-    session: aiohttp.ClientSession, base: str, job: str, outcome: Run, done: Callable[[], None]
-) -> None:
+async def _ask(session: aiohttp.ClientSession, base: str, job: str, outcome: Run, done: Callable[[], None]) -> None:
     """The request of a sandbox provisioner: one try, whatever comes back is the end of it."""
     headers = {"x-api-key": KEY, "X-Job-Id": job}
     body = json.dumps({"templateID": "base", "timeout": 600}, separators=(",", ":"))
@@ -174,9 +170,7 @@ def _show(console: Console, arguments: argparse.Namespace, without: Run, behind:
     for name, outcome in (("without", without), ("with", behind)):
         refused = ", ".join(f"{count}x {reason}" for reason, count in outcome.refused.items()) or "none"
         told = len({job for job, _ in outcome.progress})
-        table.add_row(
-            name, str(outcome.got), refused, str(outcome.peak), f"{told} jobs", f"{outcome.seconds:.1f}"
-        )
+        table.add_row(name, str(outcome.got), refused, str(outcome.peak), f"{told} jobs", f"{outcome.seconds:.1f}")
     console.print(table)
     console.print(f"without: {without.got} of {arguments.jobs}")
     console.print(f"with: {behind.got} of {arguments.jobs}")

@@ -33,8 +33,12 @@ def configure(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--policy", required=True, metavar="FILE|DIR|NAME", help="the policy to ask")
     parser.add_argument("method", metavar="METHOD", help="for example POST")
     parser.add_argument("url", metavar="URL", help="as the caller would write it, or a path like /e2b/sandboxes")
-    parser.add_argument("-H", dest="headers", action="append", default=[], metavar="'Name: value'", help="a header; repeatable")
-    parser.add_argument("--from", dest="peer", default="127.0.0.1", metavar="ADDRESS", help="the caller's address (loopback)")
+    parser.add_argument(
+        "-H", dest="headers", action="append", default=[], metavar="'Name: value'", help="a header; repeatable"
+    )
+    parser.add_argument(
+        "--from", dest="peer", default="127.0.0.1", metavar="ADDRESS", help="the caller's address (loopback)"
+    )
 
 
 def run(arguments: argparse.Namespace) -> int:
@@ -85,7 +89,7 @@ def _request(arguments: argparse.Namespace, policies: PolicySet) -> tuple[Reques
         listener = next((u.name for u in policies.upstreams.values() if u.listen and u.listen.port == port), None)
     elif not url.startswith("/"):
         raise ValueError(f'"{url}" is neither a URL nor a path; write for example /e2b/sandboxes')
-    headers = [header for header in arguments.headers]
+    headers = list(arguments.headers)
     for header in headers:
         if ":" not in header:
             raise ValueError(f"-H {header!r} is no header; write 'Name: value'")
@@ -107,8 +111,11 @@ def _answer(snapshot: Snapshot, target: Target, caller: Caller, head: RequestHea
     yield f"patience: {'none' if patience is None else format_duration(patience)}"
     yield f"progress: {', '.join(route.progress) if route is not None and route.progress else 'none'}"
     yield ""
-    yield f"upstream {resolution.upstream.name} (dialect {resolution.upstream.dialect}): {head.method} {resolution.path} is {resolution.operation}"
-    yield f"forwarded to {resolution.upstream.origin.scheme}://{resolution.upstream.origin.host}:{resolution.upstream.origin.port}{resolution.forward.decode('latin-1').partition('?')[0]}"
+    upstream = resolution.upstream
+    meaning = f"{head.method} {resolution.path} is {resolution.operation}"
+    yield f"upstream {upstream.name} (dialect {upstream.dialect}): {meaning}"
+    origin, path = upstream.origin, resolution.forward.decode("latin-1").partition("?")[0]
+    yield f"forwarded to {origin.scheme}://{origin.host}:{origin.port}{path}"
     yield f"credential {caller.credential}, weight {policies.tenants.weight(caller.tenant):g}"
     if route is None:
         yield "no route matches: passed on, never queued"

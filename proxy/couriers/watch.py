@@ -75,7 +75,7 @@ class Watch:
         self.receiver = None
         loop = asyncio.get_running_loop()
         now = loop.time()
-        if self.over or now >= self.until:
+        if now >= self.until:
             return None
         self.last = now
         self.delivery = loop.create_task(self.vigil.office.deliver(self))

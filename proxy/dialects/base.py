@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Mapping
 from typing import Any, Final, Protocol
 
@@ -66,8 +67,17 @@ def read_or_write(method: str) -> str:
     return "read" if method in ("GET", "HEAD", "OPTIONS") else "write"
 
 
+def edge_problem(head: ResponseHead, body: bytes) -> Problem:
+    """What something in front of an API answered, in a page or a word of its own."""
+    said = re.sub(r"[^\x20-\x7e]+", " ", re.sub(rb"<[^>]*>", b" ", body[:2000]).decode("latin-1"))
+    text = re.sub(r" {2,}", " ", said).strip()[:200] or "no further word"
+    retry_after = head.get(b"retry-after")
+    seconds = int(retry_after) if retry_after is not None and retry_after.isdigit() else None
+    return Problem(head.status, "edge_error", f"the edge answered {head.status}: {text}", "", seconds)
+
+
 def error_body(document: Mapping[str, Any], *texts: str, most: int = MAX_BODY) -> bytes:
-    """An error document as ASCII JSON of at most ``most`` bytes; its members named ``texts`` lose their middle for it."""
+    """An error as ASCII JSON of at most ``most`` bytes; the members named by ``texts`` lose their middle for it."""
     shorter = dict(document)
     while (excess := len(body := json.dumps(shorter).encode("ascii")) - most) > 0 and any(shorter[t] for t in texts):
         for name in texts:

@@ -1,7 +1,7 @@
 """E2B's control plane: what its requests mean, and errors that its SDKs read without breaking. Pure.
 
-``/x`` and ``/v2/x`` mean the same. Every error must be JSON with an integer ``code`` and a string ``message``, ASCII and
-below 500 bytes: newer Python SDKs raise JSONDecodeError or KeyError on anything else, and WASM guests cut the
+``/x`` and ``/v2/x`` mean the same. Every error must be JSON with an integer ``code`` and a string ``message``, ASCII
+and below 500 bytes: newer Python SDKs raise JSONDecodeError or KeyError on anything else, and WASM guests cut the
 body at byte 500 (e2b.md §3.4, problems.md §1.2a). ``Should-Retry: false`` keeps the SDK from sending again what
 may have been processed (e2b.md §3.3).
 """
@@ -13,7 +13,7 @@ import re
 from collections.abc import Mapping
 from typing import Final
 
-from proxy.dialects.base import api_key, error_body
+from proxy.dialects.base import api_key, edge_problem, error_body
 from proxy.domain.messages import Reply, RequestHead, ResponseHead
 from proxy.domain.problem import Problem
 
@@ -62,7 +62,7 @@ class E2bDialect:
             return 1
         try:
             count = json.loads(body).get("count", 1)
-        except (ValueError, AttributeError):
+        except (ValueError, AttributeError, RecursionError):
             return 1
         return count if isinstance(count, int) and not isinstance(count, bool) and count >= 1 else 1
 
@@ -80,13 +80,7 @@ class E2bDialect:
         return head.status >= 400  # JSON by name may still be empty, or lack what the SDKs want
 
     def mend(self, head: ResponseHead, body: bytes) -> Problem | None:
-        if head.status < 400 or _readable(body):
-            return None
-        said = re.sub(r"[^\x20-\x7e]+", " ", re.sub(rb"<[^>]*>", b" ", body[:2000]).decode("latin-1")).strip()
-        text = re.sub(r" {2,}", " ", said)[:200] or "no further word"
-        retry_after = head.get(b"retry-after")
-        seconds = int(retry_after) if retry_after is not None and retry_after.isdigit() else None
-        return Problem(head.status, "edge_error", f"the edge answered {head.status}: {text}", "", seconds)
+        return None if head.status < 400 or _readable(body) else edge_problem(head, body)
 
     def render(self, problem: Problem, head: RequestHead | None) -> Reply:
         fields = [("Content-Type", "application/json")]
@@ -109,6 +103,6 @@ def _readable(body: bytes) -> bool:
     """Whether every SDK can read it; the type it goes by does not matter to them."""
     try:
         document = json.loads(body)
-    except ValueError:
+    except (ValueError, RecursionError):
         return False
     return isinstance(document, dict) and type(document.get("code")) is int and isinstance(document.get("message"), str)

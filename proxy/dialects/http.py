@@ -1,11 +1,14 @@
-"""The plain dialect: reads and writes, errors as ``application/problem+json`` (RFC 9457). Pure."""
+"""The plain dialect: reads and writes, errors as ``application/problem+json`` (RFC 9457). Pure.
+
+``message`` stands beside ``detail`` because SDKs meet this dialect too, where a base URL is wrong: E2B's raises
+KeyError on an error without it (e2b.md §3.4).
+"""
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping
 
-from proxy.dialects.base import api_key, read_or_write
+from proxy.dialects.base import api_key, error_body, read_or_write
 from proxy.domain.messages import Reply, RequestHead, ResponseHead
 from proxy.domain.problem import Problem
 
@@ -53,13 +56,14 @@ class HttpDialect:
             "title": _TITLES.get(problem.code, problem.code.replace("_", " ").capitalize()),
             "status": problem.status,
             "detail": problem.message,
+            "message": problem.message,
             "code": problem.code,
         }
         fields = [("Content-Type", "application/problem+json")]
         if problem.retry_after is not None:
             document["retry_after"] = problem.retry_after
             fields.append(("Retry-After", str(problem.retry_after)))
-        return Reply(problem.status, tuple(fields), json.dumps(document).encode())
+        return Reply(problem.status, tuple(fields), error_body(document, "detail", "message"))
 
     def origin_values(self, head: RequestHead) -> Mapping[str, str]:
         return {}

@@ -13,6 +13,7 @@ IDEMPOTENT: Final = frozenset({"GET", "HEAD", "OPTIONS", "TRACE", "PUT", "DELETE
 """RFC 9110 §9.2.2: sending these twice means what sending them once means."""
 
 _SPACE: Final = b" \t"
+_NOTHING: Final[frozenset[bytes]] = frozenset()
 
 
 class Head:
@@ -22,7 +23,7 @@ class Head:
     without a colon has an empty one. Nothing is checked here: :mod:`proxy.wire.guard` does.
     """
 
-    __slots__ = ("_first", "_more", "keys", "lines", "raw")
+    __slots__ = ("_first", "_more", "_tokens", "keys", "lines", "raw")
 
     def __init__(self, raw: bytes) -> None:
         self.raw = raw
@@ -31,6 +32,7 @@ class Head:
         self.keys: list[bytes] = []
         self._first: dict[bytes, bytes] = {}
         self._more: dict[bytes, list[bytes]] | None = None
+        self._tokens: dict[bytes, frozenset[bytes]] | None = None
         for line in lines:
             name, colon, value = line.partition(b":")
             key = name.lower() if colon else b""
@@ -66,9 +68,20 @@ class Head:
     def tokens(self, name: bytes) -> frozenset[bytes]:
         """The comma-separated members of a list field, lower-case."""
         if name not in self._first:
-            return frozenset()
+            return _NOTHING
+        if self._tokens is None:
+            self._tokens = {}
+        known = self._tokens.get(name)
+        if known is None:
+            known = self._tokens[name] = self._split(name)
+        return known
+
+    def _split(self, name: bytes) -> frozenset[bytes]:
         return frozenset(
-            part.strip(_SPACE).lower() for value in self.get_all(name) for part in value.split(b",") if part.strip(_SPACE)
+            part.strip(_SPACE).lower()
+            for value in self.get_all(name)
+            for part in value.split(b",")
+            if part.strip(_SPACE)
         )
 
 

@@ -1,6 +1,6 @@
 """A histogram that is cheap to observe: a list of counts and one bisection.
 
-``prometheus_client.Histogram.observe`` takes a lock per bucket and per sum and costs about 1.5 µs; with four phases
+``prometheus_client.Histogram.observe`` takes a lock per bucket and per sum and costs about 1 µs; with four phases
 per request that is more than the rest of the bookkeeping together. One event loop needs no locks.
 """
 

@@ -17,6 +17,7 @@ from proxy.policy.policyset import Limit, Per, PolicySet, Route, Upstream
 
 _TICKET: Final = re.compile(rb"[A-Za-z0-9_-]{1,64}")
 _MAX_KEY: Final = 255
+_SHORTENING: Final = frozenset({b"headgate-patience", b"prefer"})
 _WAIT: Final = re.compile(rb"wait=(\d{1,6})")
 
 
@@ -58,6 +59,8 @@ def patience_of(route: Route, head: RequestHead) -> Seconds:
     BadRequest for a ``Headgate-Patience`` that is no duration; an odd ``Prefer`` is not ours to judge.
     """
     patience = route.queue.patience
+    if not head.any_of(_SHORTENING):
+        return patience
     own = head.get(b"headgate-patience")
     if own is not None:
         try:
@@ -106,24 +109,25 @@ def arrival_of(
     head: RequestHead,
     body: bytes | None,
     *,
+    bounds: Bounds,
     ticket: TicketId,
     visit: VisitId,
     gate: Scope,
 ) -> Arrive:
     """The event that lets a request into its pool."""
     queue = route.queue
-    return Arrive(
-        ticket=ticket,
-        visit=visit,
-        tenant=caller.tenant,
-        route=route.name,
-        needs=needs,
-        weight=weight,
-        patience=patience_of(route, head),
-        linger=queue.linger,
-        bounds=Bounds(queue.waiting_per_tenant, queue.waiting_total),
-        gate=gate,
-        claims=ticket_of(head),
-        identity=identity_of(head, body),
-        refuse_early=queue.refuse_early,
+    return Arrive(  # by position: keywords cost a microsecond here
+        ticket,
+        visit,
+        caller.tenant,
+        route.name,
+        needs,
+        weight,
+        patience_of(route, head),
+        queue.linger,
+        bounds,
+        gate,
+        ticket_of(head),
+        identity_of(head, body),
+        queue.refuse_early,
     )

@@ -7,17 +7,16 @@ closes the gate for everyone who shares the credential.
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Mapping
 
 from proxy.domain.errors import HeadgateError, UpstreamBroke
 from proxy.domain.ids import Scope, Seconds
 from proxy.domain.problem import Problem
-from proxy.pipeline.retrying import Again, Budget, after_error, after_reply, wants_body
+from proxy.pipeline.retrying import Again, Budget, after_error, after_reply, uncompressed, wants_body
 from proxy.pipeline.timing import server_timing
 from proxy.pipeline.trip import Trip, World
 from proxy.pipeline.waiting import wait_for_turn
-from proxy.policy.policyset import Origin, Queue, Upstream
-from proxy.ports import Outgoing, UpstreamReply, Visit
+from proxy.policy.policyset import Queue
+from proxy.ports import UpstreamReply, Visit
 
 SMALL_BODY = 64 * 1024
 """Bytes read of an error reply to judge it, and of a request before it waits (e2b.md §1.6: create bodies are small)."""
@@ -58,8 +57,10 @@ class Forwarder:
                 if again is None or not self._may_retry(trip, again, sent=isinstance(error, UpstreamBroke)):
                     raise
             else:
-                body = await self._look_inside(trip, reply)
-                again = self._judge(trip, reply, body)
+                body = again = None
+                if reply.head.status >= 400:
+                    body = await self._look_inside(trip, reply)
+                    again = self._judge(trip, reply, body)
                 if again is None or not self._may_retry(trip, again, sent=True):
                     await self._present(trip, reply, body)
                     return
@@ -69,20 +70,15 @@ class Forwarder:
     # -- one try --------------------------------------------------------------------------------------
     async def _send(self, trip: Trip, *, fresh: bool) -> UpstreamReply:
         serving, exchange, record = trip.serving, trip.exchange, trip.record
-        origin = serving.upstream.origin
-        authority = serving.authority
-        if origin.templated:
-            origin, authority = _filled(serving.upstream, serving.dialect.origin_values(exchange.head))
-        outgoing = Outgoing(
-            serving.upstream, origin, trip.resolution.forward, authority, serving.dropped, serving.added, fresh
-        )
+        destination = serving.towards(exchange.head)
         exchange.shielded = serving.dialect.shielded(trip.resolution.operation)
         trip.sent = True
-        began = self._world.clock()
+        clock = self._world.clock
+        began = clock()
         try:
-            reply = await self._world.client.send(exchange, outgoing)
+            reply = await self._world.client.send(exchange, destination, trip.resolution.forward, fresh=fresh)
         finally:
-            record.upstream_seconds += self._world.clock() - began
+            record.upstream_seconds += clock() - began
             exchange.shielded = False
         record.connect += reply.connect_seconds
         return reply
@@ -90,9 +86,7 @@ class Forwarder:
     def _was_stale(self, trip: Trip, error: HeadgateError) -> bool:
         """A kept connection that its upstream had closed: sent once more, whatever the policy, if idempotent."""
         exchange = trip.exchange
-        return (
-            isinstance(error, UpstreamBroke) and error.stale and exchange.head.idempotent and exchange.repeatable
-        )
+        return isinstance(error, UpstreamBroke) and error.stale and exchange.head.idempotent and exchange.repeatable
 
     async def _wait(self, trip: Trip, visit: Visit) -> None:
         route = trip.route
@@ -102,16 +96,15 @@ class Forwarder:
 
     # -- judging --------------------------------------------------------------------------------------
     async def _look_inside(self, trip: Trip, reply: UpstreamReply) -> bytes | None:
-        serving = trip.serving
-        if reply.head.status < 400 or not wants_body(
-            trip.retry, serving.dialect, trip.resolution.operation, reply.head
-        ):
+        """An error's body, where judging or mending it takes the body and it can be read."""
+        if trip.exchange.head.method == "HEAD":
             return None
-        return await reply.small_body(SMALL_BODY)
+        if not wants_body(trip.retry, trip.serving.dialect, trip.resolution.operation, reply.head):
+            return None
+        body = await reply.small_body(SMALL_BODY)
+        return None if body is None else uncompressed(reply.head, body, SMALL_BODY)
 
     def _judge(self, trip: Trip, reply: UpstreamReply, body: bytes | None) -> Again | None:
-        if reply.head.status < 400:
-            return None
         head, world = trip.exchange.head, self._world
         again = after_reply(
             trip.retry, trip.serving.dialect, head, reply.head, body, trip.record.tries, world.chance, world.epoch
@@ -165,20 +158,14 @@ class Forwarder:
             added += b"Should-Retry: false\r\n"
         began = self._world.clock()
         try:
-            await reply.relay(added)
+            if not reply.relay_whole(added):
+                await reply.relay(added)
         finally:
             record.relay = self._world.clock() - began
 
     def _present_mended(self, trip: Trip, problem: Problem, *, unsure: bool) -> None:
-        final = Problem(problem.status, problem.code, problem.message, "", problem.retry_after, final=unsure)
+        again = None if unsure else problem.retry_after
+        final = Problem(problem.status, problem.code, problem.message, "", again, final=unsure)
         reply = trip.serving.dialect.render(final, trip.exchange.head)
         timing = server_timing(trip.record).decode("ascii").strip().partition(": ")[2]
         trip.exchange.respond(reply.having(("Server-Timing", timing)), close=False)
-
-
-def _filled(upstream: Upstream, values: Mapping[str, str]) -> tuple[Origin, bytes | None]:
-    """A templated origin for one request, and the Host that goes with it."""
-    origin = upstream.origin
-    host = origin.host.format_map(values)
-    filled = Origin(origin.scheme, host, origin.port, origin.base)
-    return filled, None if upstream.keep_host else filled.authority.encode()

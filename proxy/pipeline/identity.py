@@ -41,7 +41,9 @@ class Credentials:
         return self._names[credential]
 
 
-def identify(tenants: Tenants, head: RequestHead, path_tenant: TenantName | None, credential: str, peer: str) -> TenantName:
+def identify(
+    tenants: Tenants, head: RequestHead, path_tenant: TenantName | None, credential: str, peer: str
+) -> TenantName:
     """The tenant of a request: the first rule that yields one, else the default.
 
     TenantNotBelieved for ``/t/<tenant>`` from an address that is not trusted; BadRequest for a name that is none.

@@ -44,7 +44,7 @@ class Journey:
         except asyncio.CancelledError:
             record.outcome = "left"
             raise
-        except Exception as error:
+        except Exception as error:  # noqa: BLE001 - whatever happened, the caller gets an answer and the log a trace
             self._world.crashed(error)
             record.outcome = "failed"
             answer_problem(exchange, record, internal_problem(), dialect[0] if dialect else None)
@@ -66,16 +66,17 @@ class Journey:
             raise DeadlinePassed(total, trip.sent) from None
 
     async def _go(self, trip: Trip) -> None:
-        visit = await self._claim(trip)
+        body: bytes | None = b""
+        if trip.route is not None and trip.route.limits and not trip.exchange.bodyless:
+            body = await trip.exchange.small_body(SMALL_BODY)
+        visit = self._claim(trip, body)
         try:
             await self._forwarder.forward(trip, visit)
         finally:
             if visit is not None:
                 visit.leave()
 
-    def _recognise(
-        self, exchange: Exchange, record: RequestRecord, snapshot: Snapshot, dialect: list[Dialect]
-    ) -> Trip:
+    def _recognise(self, exchange: Exchange, record: RequestRecord, snapshot: Snapshot, dialect: list[Dialect]) -> Trip:
         """What the request means, and who is charged for it."""
         head = exchange.head
         target = find_target(snapshot, head, exchange.listener)
@@ -89,7 +90,7 @@ class Journey:
         record.tenant = caller.tenant
         return Trip(exchange, record, snapshot, resolution, target.serving, caller)
 
-    async def _claim(self, trip: Trip) -> Visit | None:
+    def _claim(self, trip: Trip, body: bytes | None) -> Visit | None:
         """Arrive in the pool with everything the route asks for; None where it asks for nothing.
 
         In shadow mode the decision is made and counted, but never waited for.
@@ -98,7 +99,6 @@ class Journey:
         if route is None or not route.limits:
             return None
         policies, dialect = trip.snapshot.policies, trip.serving.dialect
-        body = await trip.exchange.small_body(SMALL_BODY)
         width = dialect.width(trip.resolution.operation, body)
         needs = needs_of(policies, route, trip.serving.upstream, trip.caller, head, width)
         arrival = arrival_of(
@@ -108,6 +108,7 @@ class Journey:
             policies.tenants.weight(trip.caller.tenant),
             head,
             body,
+            bounds=trip.snapshot.bounds[route.name],
             ticket=self._world.new_ticket(),
             visit=VisitId(next(self._visits)),
             gate=gate_of(trip),

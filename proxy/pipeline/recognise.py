@@ -30,9 +30,7 @@ def find_target(snapshot: Snapshot, head: RequestHead, listener: UpstreamName | 
     return Target(resolution, snapshot.servings[resolution.upstream.name])
 
 
-def find_caller(
-    snapshot: Snapshot, target: Target, head: RequestHead, peer: str, credentials: Credentials
-) -> Caller:
+def find_caller(snapshot: Snapshot, target: Target, head: RequestHead, peer: str, credentials: Credentials) -> Caller:
     """Identify. BadRequest or TenantNotBelieved where the request claims what it may not."""
     if b"connection" in head and head.tokens(b"connection") & snapshot.protected:
         raise BadRequest("the Connection header names a field that names tenants")

@@ -6,6 +6,7 @@ the look-up that could show that it was not comes with the marks of design.md §
 
 from __future__ import annotations
 
+import zlib
 from collections.abc import Callable
 from dataclasses import dataclass
 from email.utils import parsedate_to_datetime
@@ -100,6 +101,21 @@ def wants_body(retry: Retry, dialect: Dialect, operation: str, reply: ResponseHe
     )
 
 
+def uncompressed(reply: ResponseHead, body: bytes, most: int) -> bytes | None:
+    """A body without its content coding; None where it is unknown or broken, or hides more than ``most`` bytes."""
+    codings = reply.tokens(b"content-encoding") - {b"identity"}
+    if not codings:
+        return body
+    if len(codings) > 1 or not codings <= {b"gzip", b"x-gzip", b"deflate"}:
+        return None
+    inflater = zlib.decompressobj(wbits=47)  # 32 + 15: a gzip or a zlib header, whichever is there
+    try:
+        plain = inflater.decompress(body, most)
+    except zlib.error:
+        return None
+    return plain if inflater.eof else None
+
+
 def retry_after(reply: ResponseHead, epoch: Callable[[], float]) -> Seconds | None:
     """The seconds a ``Retry-After`` asks for; None without one that can be read."""
     value = reply.get(b"retry-after")
@@ -114,9 +130,7 @@ def retry_after(reply: ResponseHead, epoch: Callable[[], float]) -> Seconds | No
     return Seconds(min(86400.0, max(0.0, when - epoch())))
 
 
-def _transient(
-    retry: Retry, dialect: Dialect, request: RequestHead, reply: ResponseHead, body: bytes | None
-) -> bool:
+def _transient(retry: Retry, dialect: Dialect, request: RequestHead, reply: ResponseHead, body: bytes | None) -> bool:
     if dialect.not_admitted(reply.status, body):
         return True
     if not request.idempotent and b"idempotency-key" not in request:

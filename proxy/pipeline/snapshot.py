@@ -5,15 +5,20 @@ Snapshots are replaced as a whole on reload, never edited.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 
+from proxy.admission.events import Bounds
 from proxy.dialects.base import Dialect
 from proxy.dialects.registry import DIALECTS
 from proxy.domain.ids import UpstreamName
-from proxy.policy.policyset import PolicySet, Sink, Upstream
+from proxy.domain.messages import RequestHead
+from proxy.policy.policyset import Origin, PolicySet, Sink, Upstream
 from proxy.policy.resolve import Resolver
+from proxy.ports import Destination
 
 IDEMPOTENCY_KEY = b"idempotency-key"
+_MOST_PLACES = 4096
+"""Filled templated origins that are remembered."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -22,18 +27,31 @@ class Serving:
 
     upstream: Upstream
     dialect: Dialect
-    dropped: frozenset[bytes]
-    """Lower-case names of the caller's fields that the upstream does not get."""
-    authority: bytes | None
-    """The Host the upstream gets; None leaves the caller's."""
-    added: bytes
-    """Header lines added towards the upstream."""
+    destination: Destination
+    """Where requests go. With a templated origin, the pattern of it: :meth:`towards` has the filled ones."""
+    _filled: dict[str, Destination] = field(default_factory=dict)
+
+    def towards(self, head: RequestHead) -> Destination:
+        """Where this request goes. BadRequest where it names a templated place badly."""
+        origin = self.upstream.origin
+        if not origin.templated:
+            return self.destination
+        host = origin.host.format_map(self.dialect.origin_values(head))
+        known = self._filled.get(host)
+        if known is None:
+            if len(self._filled) >= _MOST_PLACES:
+                self._filled.clear()
+            filled = Origin(origin.scheme, host, origin.port, origin.base)
+            authority = None if self.upstream.keep_host else filled.authority.encode()
+            known = replace(self.destination, origin=filled, authority=authority)
+            self._filled[host] = known
+        return known
 
 
 class Snapshot:
     """A policy set with everything derived from it."""
 
-    __slots__ = ("policies", "protected", "resolver", "servings", "sinks")
+    __slots__ = ("bounds", "policies", "protected", "resolver", "servings", "sinks")
 
     def __init__(self, policies: PolicySet) -> None:
         self.policies = policies
@@ -41,6 +59,9 @@ class Snapshot:
         self.protected = _spellings(policies.identifying_headers())
         self.servings: dict[UpstreamName, Serving] = {
             name: self._serving(upstream) for name, upstream in policies.upstreams.items()
+        }
+        self.bounds = {
+            route.name: Bounds(route.queue.waiting_per_tenant, route.queue.waiting_total) for route in policies.routes
         }
         self.sinks: dict[str, tuple[Sink, ...]] = {
             route.name: tuple(policies.sinks[name] for name in route.progress) for route in policies.routes
@@ -52,13 +73,9 @@ class Snapshot:
         if not upstream.forward_idempotency_key:
             dropped |= {IDEMPOTENCY_KEY}
         authority = None if upstream.keep_host or upstream.origin.templated else upstream.origin.authority.encode()
-        return Serving(
-            upstream,
-            DIALECTS[upstream.dialect],
-            dropped,
-            authority,
-            b"Via: 1.1 headgate\r\n" if upstream.via else b"",
-        )
+        via = b"Via: 1.1 headgate\r\n" if upstream.via else b""
+        destination = Destination(upstream, upstream.origin, authority, dropped, via)
+        return Serving(upstream, DIALECTS[upstream.dialect], destination)
 
 
 def _spellings(names: frozenset[bytes]) -> frozenset[bytes]:

@@ -70,7 +70,13 @@ def _describing(visit: Visit, began: Instant, clock: Clock) -> Callable[[], Valu
         elif last:
             view = last[0]
         if view is None:
-            return {"waited": f"{clock() - began:.0f}", "position": "1", "eta": "unknown", "blocker": "", "attempt": "1"}
+            return {
+                "waited": f"{clock() - began:.0f}",
+                "position": "1",
+                "eta": "unknown",
+                "blocker": "",
+                "attempt": "1",
+            }
         return {
             "waited": str(int(view.waited)),
             "position": str(max(1, view.position)),

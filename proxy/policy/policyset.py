@@ -143,6 +143,8 @@ class Tenants:
 
     def about(self, tenant: TenantName) -> KnownTenant | None:
         """The entry of a tenant: its exact name first, else the first pattern that fits."""
+        if not self.known:
+            return None
         for entry in self.known:
             if entry.pattern == tenant:
                 return entry

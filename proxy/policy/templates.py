@@ -87,6 +87,8 @@ def _placeholder(name: str, argument: str | None) -> str:
 
 def escape_url(value: str) -> str:
     """For a URL's path or query: nothing in the value can end a segment, a query or an OData string."""
+    if value in (".", ".."):
+        return value.replace(".", "%2E")  # a whole segment of dots would be resolved away
     return quote(value.replace("'", "''"), safe="")
 
 

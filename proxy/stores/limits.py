@@ -19,7 +19,5 @@ def _spec(limit: Limit, policies: PolicySet) -> LimitSpec:
         per_second=None if limit.rate is None else limit.rate.per_second,
         burst=limit.burst,
         own_seats={entry.pattern: entry.seats[limit.name] for entry in known if limit.name in entry.seats},
-        own_rates={
-            entry.pattern: entry.rates[limit.name].per_second for entry in known if limit.name in entry.rates
-        },
+        own_rates={entry.pattern: entry.rates[limit.name].per_second for entry in known if limit.name in entry.rates},
     )

@@ -129,9 +129,10 @@ class MemoryStore:
         self.post(Drain())
 
     def close(self) -> None:
-        """Stop the timer. Waiters are not told: drain first."""
+        """Stop the timer, for good. Waiters are not told: drain first."""
         if self._timer is not None:
             self._timer.cancel()
+        self._timer, self._timer_at = None, Instant(float("-inf"))
 
     # -- the pool's driver ------------------------------------------------------------------------
     def post(self, event: Event) -> None:

@@ -10,7 +10,7 @@ States, and what moves between them::
     a malformed message, a timeout, "Connection: close" --> LINGER ----+----> closed
 
 Nothing is parsed ahead: while a request is under way, later bytes wait (bounded; then the socket is not read).
-An end of file before the reply means that the caller has left. After an early reply the rest of the body is
+An end of file before the reply's last byte means that the caller has left. After an early reply the rest of the body is
 read and dropped for a moment (LINGER), so that the caller gets to see the reply instead of a reset.
 """
 
@@ -23,7 +23,9 @@ from proxy.domain.errors import BadRequest
 from proxy.domain.ids import UpstreamName
 from proxy.domain.messages import RequestHead
 from proxy.wire.exchange import Exchange
+from proxy.wire.guard import wants_upgrade
 from proxy.wire.heads import find_end, parse_request
+from proxy.wire.sockets import peer_ended, reset_on_close, undelivered
 from proxy.wire.tunnel import Tunnel
 from proxy.wire.watchdog import NEVER
 
@@ -47,8 +49,10 @@ class CallerConnection(asyncio.Protocol):
         "_lingering",
         "_paused",
         "_tunnel",
+        "_undelivered",
         "_write_due",
         "deadline",
+        "full",
         "listener",
         "loop",
         "peer",
@@ -68,8 +72,11 @@ class CallerConnection(asyncio.Protocol):
         self._tunnel: Tunnel | None = None
         self._lingering = False
         self._paused = False
+        self.full = False
+        """Whether the caller reads slower than replies come. No further request is begun meanwhile."""
         self._body_due = NEVER
         self._write_due = NEVER
+        self._undelivered = 0
 
     # -- asyncio.Protocol -------------------------------------------------------------------------
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
@@ -90,7 +97,7 @@ class CallerConnection(asyncio.Protocol):
             self._feed(exchange, data)
             return
         self._ahead = self._ahead + data if self._ahead else data
-        if exchange is None:
+        if exchange is None and not self.full:
             self._next_request()
         elif len(self._ahead) > _AHEAD:
             self._stop_reading()
@@ -99,12 +106,8 @@ class CallerConnection(asyncio.Protocol):
         if self._tunnel is not None:
             self._tunnel.caller_ended()
             return True
-        exchange = self._exchange
-        if exchange is None:
-            return False
-        if exchange.started and exchange.received:
-            return True  # it still reads: the reply goes on to its end
-        exchange.left()
+        if self._exchange is not None:
+            self._exchange.left()
         return False
 
     def connection_lost(self, exc: Exception | None) -> None:
@@ -119,6 +122,8 @@ class CallerConnection(asyncio.Protocol):
         if self._tunnel is not None:
             self._tunnel.caller_full(True)
             return
+        self.full = True
+        self._undelivered = undelivered(self.transport)
         self._set_due(write=self.loop.time() + self._front.timeouts.write_stall)
         if self._exchange is not None:
             self._exchange.reply_full(True)
@@ -127,9 +132,13 @@ class CallerConnection(asyncio.Protocol):
         if self._tunnel is not None:
             self._tunnel.caller_full(False)
             return
+        self.full = False
         self._set_due(write=NEVER)
         if self._exchange is not None:
             self._exchange.reply_full(False)
+        elif not self._lingering and not self.transport.is_closing():
+            self._await_head()
+            self._go_on()
 
     # -- requests -----------------------------------------------------------------------------------
     def _next_request(self) -> None:
@@ -145,7 +154,7 @@ class CallerConnection(asyncio.Protocol):
             exchange = self._exchange = Exchange(self, head, self._front.protected)
             self.deadline = NEVER
             if not exchange.received:
-                self._set_due(body=self.loop.time() + self._front.timeouts.body_stall)
+                self.resume(exchange)
                 if self._ahead:
                     data, self._ahead = self._ahead, b""
                     self._ahead = exchange.feed(data)
@@ -172,8 +181,8 @@ class CallerConnection(asyncio.Protocol):
         except BadRequest as error:
             self._refuse(error)
             return
-        due = NEVER if exchange.received or self._paused else self.loop.time() + self._front.timeouts.body_stall
-        self._set_due(body=due)
+        if not self._paused:
+            self._set_due(body=NEVER if exchange.received else self.loop.time() + self._front.timeouts.body_stall)
 
     def finished(self, exchange: Exchange, *, close: bool) -> None:
         """The exchange's reply is complete: close, or go on with the next request."""
@@ -185,18 +194,27 @@ class CallerConnection(asyncio.Protocol):
             return
         if close or self._front.draining:
             if exchange.received:
-                self.transport.close()
+                self._close()
             else:
                 self._linger()
             return
-        self._start_reading()
+        if len(self._ahead) <= _AHEAD:
+            self._start_reading()
+        if self.full:
+            self._set_due()
+            return
         self._await_head()
         if self._ahead:
             self.loop.call_soon(self._go_on)
 
     def _go_on(self) -> None:
-        if self._exchange is None and self._ahead and not self.transport.is_closing():
+        if self._exchange is None and self._ahead and not self.full and not self.transport.is_closing():
             self._next_request()
+
+    def _close(self) -> None:
+        """End the connection once the caller has what was written; it has as long as a slow reader has."""
+        self.deadline = self.loop.time() + self._front.timeouts.write_stall
+        self.transport.close()
 
     def _linger(self) -> None:
         self._lingering = True
@@ -228,8 +246,8 @@ class CallerConnection(asyncio.Protocol):
 
     def keeps_open(self, head: RequestHead) -> bool:
         """Whether the caller's side of the protocol lets this connection go on after the request."""
-        if self._front.draining:
-            return False
+        if self._front.draining or (self._ahead and wants_upgrade(head)):
+            return False  # what came behind a refused upgrade may be no HTTP: it must not be read as a request
         tokens = head.tokens(b"connection")
         return b"close" not in tokens if head.minor >= 1 else b"keep-alive" in tokens
 
@@ -243,13 +261,12 @@ class CallerConnection(asyncio.Protocol):
         """Do not read more of this exchange's body for now."""
         if exchange is self._exchange:
             self._stop_reading()
-            self._set_due(body=NEVER)
 
     def resume(self, exchange: Exchange) -> None:
         """Read on."""
         if exchange is self._exchange and not exchange.received:
             self._start_reading()
-            self._set_due(body=self.loop.time() + self._front.timeouts.body_stall)
+            self._set_due(body=NEVER if exchange.expects else self.loop.time() + self._front.timeouts.body_stall)
 
     def tunnel(self, tunnel: Tunnel) -> None:
         """Leave HTTP: from now on bytes go through the tunnel, those already here first."""
@@ -261,40 +278,67 @@ class CallerConnection(asyncio.Protocol):
             self._ahead = b""
         self._start_reading()
 
-    def abort(self) -> None:
-        """Close so that the caller notices."""
+    def abort(self, *, reset: bool = False) -> None:
+        """Close so that the caller notices: by a reset where a mere end would look like the reply's."""
+        if reset and not self.transport.is_closing():
+            reset_on_close(self.transport)
         self.transport.abort()
 
     def close_when_idle(self) -> None:
         """Draining: idle connections end now, busy ones after their reply."""
         if self._exchange is None and self._tunnel is None:
-            self.transport.close()
+            self._close()
 
     # -- time ---------------------------------------------------------------------------------------
     def expire(self) -> None:
         """The deadline has passed: a slow head or body gets 408, an idle connection a close."""
-        now = self.loop.time()
-        if self._lingering or (self._exchange is None and not self._ahead) or self._write_due <= now:
-            self.transport.abort() if self._write_due <= now else self.transport.close()
-            return
+        if self.transport.is_closing() or self._write_due <= self.loop.time():
+            self._stalled_writing()
+        elif self._lingering or (self._exchange is None and not self._ahead):
+            self._close()
+        elif self._paused:
+            self._look_after_caller()
+        else:
+            self._too_slow()
+
+    def _too_slow(self) -> None:
         self._body_due = NEVER
         what = "body" if self._exchange is not None else "head"
         self._refuse(BadRequest(f"the request's {what} did not come in time", 408))
+
+    def _stalled_writing(self) -> None:
+        """Nothing left for our buffer's low mark in time; a caller that took anything at all may go on."""
+        before, self._undelivered = self._undelivered, undelivered(self.transport)
+        if self._undelivered >= before:
+            self.transport.abort()
+            return
+        due = self.loop.time() + self._front.timeouts.write_stall
+        self._set_due(write=due)
+        self.deadline = due
+
+    def _look_after_caller(self) -> None:
+        """Nothing is read from the socket, so nothing tells that its caller has left: look."""
+        if peer_ended(self.transport):
+            self.transport.abort()
+        else:
+            self._set_due()
 
     def _set_due(self, *, body: float | None = None, write: float | None = None) -> None:
         if body is not None:
             self._body_due = body
         if write is not None:
             self._write_due = write
-        if self._exchange is not None:
+        if self._exchange is not None or self.full:
             self.deadline = min(self._body_due, self._write_due)
 
     def _stop_reading(self) -> None:
         if not self._paused and not self.transport.is_closing():
             self._paused = True
             self.transport.pause_reading()
+        self._set_due(body=0.0)  # at every sweep
 
     def _start_reading(self) -> None:
         if self._paused and not self.transport.is_closing():
             self._paused = False
             self.transport.resume_reading()
+            self._set_due(body=NEVER)

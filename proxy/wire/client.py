@@ -8,7 +8,7 @@ from typing import cast
 
 from proxy.domain.messages import ResponseHead
 from proxy.policy.policyset import Timeouts
-from proxy.ports import Outgoing
+from proxy.ports import Destination
 from proxy.wire.connections import Connections
 from proxy.wire.exchange import Exchange
 from proxy.wire.rewrite import forwarded_reply, forwarded_request
@@ -40,6 +40,19 @@ class RelayedReply:
             self._connection.close()
             raise
 
+    def relay_whole(self, added: bytes) -> bool:
+        """Pass head and body if all of the reply is here already; else nothing, and False."""
+        connection, exchange = self._connection, self._exchange
+        if self.head.status == 101 or connection.until_close or connection.unwrap:
+            return False
+        close = not exchange.keeps_open
+        added += self._manners(close)
+        if not connection.relay_whole(forwarded_reply(self.head, added)):
+            return False
+        self._connections.release(connection)
+        exchange.finish(close=close)
+        return True
+
     async def relay(self, added: bytes) -> None:
         """Pass head and body to the caller, to the last byte; a tunnel to its end."""
         if self.head.status == 101:
@@ -47,19 +60,23 @@ class RelayedReply:
             return
         connection, exchange = self._connection, self._exchange
         close = connection.until_close or connection.unwrap or not exchange.keeps_open
-        if close:
-            added += b"Connection: close\r\n"
-        elif exchange.head.minor == 0:
-            added += b"Connection: keep-alive\r\n"
+        added += self._manners(close)
         without = _TRANSFER_ENCODING if connection.unwrap else frozenset()
         try:
             await connection.start_relay(forwarded_reply(self.head, added, without=without))
         except BaseException:
             connection.close()
-            exchange.abort()
+            if exchange.started:
+                exchange.abort(reset=connection.until_close or connection.unwrap)
             raise
         self._connections.release(connection)
         exchange.finish(close=close)
+
+    def _manners(self, close: bool) -> bytes:
+        """What the caller is told of its connection, where that is not what its version means by itself."""
+        if close:
+            return b"Connection: close\r\n"
+        return b"Connection: keep-alive\r\n" if self._exchange.head.minor == 0 else b""
 
     async def _tunnel(self, added: bytes) -> None:
         exchange, connection = self._exchange, self._connection
@@ -86,20 +103,18 @@ class Client:
         self._connections = connections
         self._timeouts = timeouts
 
-    async def send(self, exchange: object, outgoing: Outgoing) -> RelayedReply:
+    async def send(self, exchange: object, destination: Destination, target: bytes, *, fresh: bool) -> RelayedReply:
         """Send, and wait for the reply's head. UpstreamUnreachable or UpstreamBroke; cancelled: closed."""
         own = cast(Exchange, exchange)
-        connection = await self._connections.acquire(
-            outgoing.upstream,
-            outgoing.origin,
-            repeatable=own.head.idempotent,
-            fresh=outgoing.fresh,
-            timeout=self._timeouts().connect,
-        )
+        connection = None
+        if not fresh:
+            connection = self._connections.kept(destination, repeatable=own.head.idempotent and own.repeatable)
+        if connection is None:
+            connection = await self._connections.connect(destination, self._timeouts().connect)
         connection.unwrap = own.head.minor == 0
         try:
-            connection.send(forwarded_request(own.head, outgoing), own)
-            reply = await connection.head()
+            connection.send(forwarded_request(own.head, destination, target), own)
+            reply = await connection.head_arrives()
         except BaseException:
             connection.close()
             raise

@@ -14,7 +14,8 @@ from typing import Final
 
 from proxy.domain.errors import UpstreamUnreachable
 from proxy.domain.ids import Seconds
-from proxy.policy.policyset import Origin, Upstream
+from proxy.policy.policyset import UpstreamTls
+from proxy.ports import Destination
 from proxy.wire.tls import client_context
 from proxy.wire.upstream import UpstreamConnection
 from proxy.wire.watchdog import NEVER, Watchdog
@@ -24,64 +25,53 @@ _IDLE: Final = 30.0
 _FRESH: Final = 4.0
 """Seconds within which an idle connection is trusted with a request that must not be sent twice."""
 
-_Key = tuple[str, Origin, object]
-
 
 class Connections:
     """Every connection to every upstream of one process."""
 
     def __init__(self, loop: asyncio.AbstractEventLoop, watchdog: Watchdog) -> None:
-        self._loop = loop
+        self.loop = loop
         self._watchdog = watchdog
-        self._idle: dict[object, list[UpstreamConnection]] = {}
+        self._idle: dict[Destination, list[UpstreamConnection]] = {}
         self._open: set[UpstreamConnection] = set()
-        self._contexts: dict[object, ssl.SSLContext] = {}
+        self._contexts: dict[UpstreamTls, ssl.SSLContext] = {}
 
-    async def acquire(
-        self, upstream: Upstream, origin: Origin, *, repeatable: bool, fresh: bool, timeout: Seconds
-    ) -> UpstreamConnection:
-        """A connection to the origin: a kept one, else a new one (always a new one where ``fresh``).
-
-        UpstreamUnreachable where none can be made within ``timeout`` seconds. Cancelled: nothing is left open.
-        """
-        key: _Key = (upstream.name, origin, upstream.tls)
-        if not fresh:
-            kept = self._kept(key, repeatable=repeatable)
-            if kept is not None:
-                return kept
-        return await self._connect(upstream, origin, key, timeout)
-
-    def _kept(self, key: _Key, *, repeatable: bool) -> UpstreamConnection | None:
-        stack = self._idle.get(key)
+    def kept(self, destination: Destination, *, repeatable: bool) -> UpstreamConnection | None:
+        """A kept connection, if there is one that a request (``repeatable`` or not) may use."""
+        stack = self._idle.get(destination)
         while stack:
             connection = stack.pop()
-            self._watchdog.discard(connection)
             connection.deadline = NEVER
             if connection.transport.is_closing():
                 continue
-            if not repeatable and self._loop.time() - connection.idle_since > _FRESH:
+            if not repeatable and self.loop.time() - connection.idle_since > _FRESH:
                 connection.close()
                 continue
             return connection
         return None
 
-    async def _connect(self, upstream: Upstream, origin: Origin, key: _Key, timeout: Seconds) -> UpstreamConnection:
-        began = self._loop.time()
+    async def connect(self, destination: Destination, timeout: Seconds) -> UpstreamConnection:
+        """A new connection. UpstreamUnreachable where none can be made within ``timeout`` seconds.
+
+        Cancelled: nothing is left open.
+        """
+        began = self.loop.time()
+        name, origin, tls = destination.upstream.name, destination.origin, destination.upstream.tls
         try:
-            context = self._context(upstream) if origin.scheme == "https" else None
+            context = self._context(tls) if origin.scheme == "https" else None
             async with asyncio.timeout(timeout):
-                _, connection = await self._loop.create_connection(
-                    lambda: UpstreamConnection(self, key),
+                _, connection = await self.loop.create_connection(
+                    lambda: UpstreamConnection(self, destination),
                     origin.host,
                     origin.port,
                     ssl=context,
-                    server_hostname=(upstream.tls.server_name or origin.host) if context else None,
+                    server_hostname=(tls.server_name or origin.host) if context else None,
                 )
         except TimeoutError:
-            raise UpstreamUnreachable(upstream.name, f"no connection within {timeout:g} s") from None
+            raise UpstreamUnreachable(name, f"no connection within {timeout:g} s") from None
         except (OSError, ssl.SSLError) as error:
-            raise UpstreamUnreachable(upstream.name, error.strerror or str(error)) from None
-        connection.connect_seconds = self._loop.time() - began
+            raise UpstreamUnreachable(name, error.strerror or str(error)) from None
+        connection.connect_seconds = self.loop.time() - began
         return connection
 
     def release(self, connection: UpstreamConnection) -> None:
@@ -90,11 +80,11 @@ class Connections:
             connection.close()
             return
         connection.rest()
-        now = self._loop.time()
+        now = self.loop.time()
         connection.idle_since = now
         connection.deadline = now + _IDLE
         self._watchdog.add(connection)
-        self._idle.setdefault(connection.key, []).append(connection)
+        self._idle.setdefault(connection.destination, []).append(connection)
 
     def close(self) -> None:
         """Close everything."""
@@ -119,18 +109,14 @@ class Connections:
     def closed(self, connection: UpstreamConnection) -> None:
         self._open.discard(connection)
         self._watchdog.discard(connection)
-        stack = self._idle.get(connection.key)
+        stack = self._idle.get(connection.destination)
         if stack and connection in stack:
             stack.remove(connection)
         if stack is not None and not stack:
-            del self._idle[connection.key]
+            del self._idle[connection.destination]
 
-    def name_of(self, key: object) -> str:
-        """The upstream's name, for errors."""
-        return str(key[0]) if isinstance(key, tuple) else ""
-
-    def _context(self, upstream: Upstream) -> ssl.SSLContext:
-        context = self._contexts.get(upstream.tls)
+    def _context(self, tls: UpstreamTls) -> ssl.SSLContext:
+        context = self._contexts.get(tls)
         if context is None:
-            context = self._contexts[upstream.tls] = client_context(upstream.tls)
+            context = self._contexts[tls] = client_context(tls)
         return context

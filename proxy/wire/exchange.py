@@ -33,6 +33,7 @@ class Exchange:
         "_held_size",
         "_waiter",
         "ended",
+        "expects",
         "gone",
         "head",
         "listener",
@@ -56,6 +57,8 @@ class Exchange:
         self.listener: UpstreamName | None = connection.listener
         self.received = self._framing is None
         """Whether the whole request is here."""
+        self.expects = not self.received and b"expect" in head and head.minor >= 1
+        """Whether the caller waits for a 100 before it sends its body."""
         self.started = False
         self.ended = False
         """Whether the whole reply was handed to the transport."""
@@ -71,6 +74,7 @@ class Exchange:
     def feed(self, data: bytes) -> bytes:
         """Body bytes from the caller; returns what follows the body. BadRequest where it is malformed."""
         assert self._framing is not None
+        self.expects = False
         body, rest = self._framing.feed(data)
         if rest is not None:
             self.received = True
@@ -86,6 +90,11 @@ class Exchange:
         if self._waiter is not None and not self._waiter.done() and (self.received or self._held_size >= HELD):
             self._waiter.set_result(None)
         return rest or b""
+
+    @property
+    def bodyless(self) -> bool:
+        """Whether the request has no body at all."""
+        return self._framing is None
 
     async def small_body(self, limit: int) -> bytes | None:
         """The whole body if it is at most ``limit`` bytes (itself at most HELD), else None; it stays here."""
@@ -114,7 +123,7 @@ class Exchange:
 
         A body that is here in full is kept, so that the request can be sent again.
         """
-        held = b"".join(self._held)
+        held = b"".join(self._held) if self._held else b""
         if not self.received:
             self._held.clear()
             self.sink = sink
@@ -131,6 +140,9 @@ class Exchange:
         """Pass a 1xx reply on; HTTP/1.0 callers do not know them."""
         if self.head.minor >= 1:
             self._connection.write(head)
+            if self.expects and head[9:12] == b"100":
+                self.expects = False
+                self._connection.resume(self)
 
     def write(self, data: bytes) -> None:
         """Bytes of the final reply."""
@@ -149,6 +161,8 @@ class Exchange:
         close = close or not self.keeps_open
         if close:
             lines.append("Connection: close")
+        elif self.head.minor == 0:
+            lines.append("Connection: keep-alive")
         self.write("\r\n".join(lines).encode("latin-1") + b"\r\n\r\n" + body)
         self.finish(close=close)
 
@@ -162,12 +176,20 @@ class Exchange:
         self.ended = True
         self._connection.finished(self, close=close)
 
-    def abort(self) -> None:
-        """End the connection so that the caller sees the reply is not whole."""
+    def abort(self, *, reset: bool = False) -> None:
+        """End the connection so that the caller sees the reply is not whole.
+
+        ``reset`` where the reply has no other end than the connection's.
+        """
         self.ended = True
-        self._connection.abort()
+        self._connection.abort(reset=reset)
 
     # -- flow control -----------------------------------------------------------------------------
+    @property
+    def full(self) -> bool:
+        """Whether the caller reads slowly just now."""
+        return self._connection.full
+
     def reply_full(self, full: bool) -> None:
         """The caller reads slowly (or again)."""
         if self.source is not None:
@@ -182,7 +204,9 @@ class Exchange:
 
     # -- the end ------------------------------------------------------------------------------------
     def left(self) -> None:
-        """The caller has gone: the journey ends, unless the work must be finished."""
+        """The caller has gone: the journey ends, unless the work must be finished. Said again: nothing more."""
+        if self.gone:
+            return
         self.gone = True
         if self.task is not None and not self.shielded and not self.ended:
             self.task.cancel()

@@ -118,7 +118,9 @@ class Front:
         """The bytes that answer a malformed message, before anybody knows whom it was for."""
         reply = self._render(error)
         fields = "".join(f"{name}: {value}\r\n" for name, value in reply.fields)
-        head = f"HTTP/1.1 {reply.status} Refused\r\n{fields}Content-Length: {len(reply.body)}\r\nConnection: close\r\n\r\n"
+        head = (
+            f"HTTP/1.1 {reply.status} Refused\r\n{fields}Content-Length: {len(reply.body)}\r\nConnection: close\r\n\r\n"
+        )
         return head.encode("latin-1") + reply.body
 
     def crashed(self, error: BaseException) -> None:

@@ -1,7 +1,8 @@
 """From bytes to heads: guard first, then llhttp (httptools). Sans I/O; raises BadRequest.
 
-The parser is a second opinion: what it and the guard do not both accept is refused. Only heads are given to it; bodies are framed by :mod:`proxy.wire.bodies`, so nothing is ever parsed ahead
-of the request in hand, and bodies are not copied through callbacks.
+The parser is a second opinion: what it and the guard do not both accept is refused. Only heads are given to it;
+bodies are framed by :mod:`proxy.wire.bodies`, so nothing is ever parsed ahead of the request in hand, and bodies are
+not copied through callbacks.
 """
 
 from __future__ import annotations

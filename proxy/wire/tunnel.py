@@ -7,26 +7,31 @@ either connection is lost. A slow reader stops the other side's reading, nothing
 from __future__ import annotations
 
 import asyncio
+from typing import Final
+
+_DELIVER: Final = 60.0
+"""Seconds that what is on its way may still take once the tunnel is over."""
 
 
 class Tunnel:
     """Two transports joined. ``over`` is done when the tunnel has ended, however it ended."""
 
-    __slots__ = ("_caller", "_open", "_upstream", "over")
+    __slots__ = ("_caller", "_loop", "_open", "_upstream", "over")
 
-    def __init__(
-        self, caller: asyncio.Transport, upstream: asyncio.Transport, loop: asyncio.AbstractEventLoop
-    ) -> None:
+    def __init__(self, caller: asyncio.Transport, upstream: asyncio.Transport, loop: asyncio.AbstractEventLoop) -> None:
         self._caller = caller
         self._upstream = upstream
+        self._loop = loop
         self._open = 2
         self.over: asyncio.Future[None] = loop.create_future()
 
     def from_caller(self, data: bytes) -> None:
-        self._upstream.write(data)
+        if not self._upstream.is_closing():
+            self._upstream.write(data)
 
     def from_upstream(self, data: bytes) -> None:
-        self._caller.write(data)
+        if not self._caller.is_closing():
+            self._caller.write(data)
 
     def caller_ended(self) -> None:
         """The caller sends no more."""
@@ -47,22 +52,25 @@ class Tunnel:
     def lost(self) -> None:
         """One connection is gone: so is the tunnel. What is on its way to the other side is still delivered."""
         self._open = 0
+        if self.over.done():
+            return
         self._caller.close()
         self._upstream.close()
-        self._end()
+        self._loop.call_later(_DELIVER, self._cut)
+        self.over.set_result(None)
 
     def _half_close(self, other: asyncio.Transport) -> None:
         self._open -= 1
-        if self._open <= 0:
+        if self._open <= 0 or other.is_closing():
             self.lost()
         elif other.can_write_eof():
             other.write_eof()
         else:  # TLS cannot half-close here: the end of one direction is the end
             self.lost()
 
-    def _end(self) -> None:
-        if not self.over.done():
-            self.over.set_result(None)
+    def _cut(self) -> None:
+        self._caller.abort()
+        self._upstream.abort()
 
 
 def _pause(transport: asyncio.Transport, full: bool) -> None:

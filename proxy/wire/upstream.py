@@ -16,8 +16,10 @@ from typing import TYPE_CHECKING, Final, cast
 
 from proxy.domain.errors import BadRequest, UpstreamBroke
 from proxy.domain.messages import ResponseHead
-from proxy.wire.bodies import Framing, UntilClose, reply_framing
+from proxy.ports import Destination
+from proxy.wire.bodies import Framing, LengthBody, UntilClose, reply_framing
 from proxy.wire.exchange import Exchange
+from proxy.wire.guard import wants_upgrade
 from proxy.wire.heads import find_end, parse_response
 from proxy.wire.tunnel import Tunnel
 from proxy.wire.watchdog import NEVER
@@ -36,6 +38,7 @@ class UpstreamConnection(asyncio.Protocol):
 
     __slots__ = (
         "_ahead",
+        "_clean",
         "_connections",
         "_data_waiter",
         "_exchange",
@@ -51,8 +54,8 @@ class UpstreamConnection(asyncio.Protocol):
         "broken",
         "connect_seconds",
         "deadline",
+        "destination",
         "idle_since",
-        "key",
         "reply_complete",
         "reused",
         "transport",
@@ -61,9 +64,9 @@ class UpstreamConnection(asyncio.Protocol):
 
     transport: asyncio.Transport
 
-    def __init__(self, connections: Connections, key: object) -> None:
+    def __init__(self, connections: Connections, destination: Destination) -> None:
         self._connections = connections
-        self.key = key
+        self.destination = destination
         self.deadline = NEVER
         self.idle_since = 0.0
         self.connect_seconds = 0.0
@@ -86,6 +89,7 @@ class UpstreamConnection(asyncio.Protocol):
         self.unwrap = False
         self.reply_complete = False
         self.broken: str = ""
+        self._clean = False
 
     # -- asyncio.Protocol -------------------------------------------------------------------------
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
@@ -112,8 +116,8 @@ class UpstreamConnection(asyncio.Protocol):
         if self._tunnel is not None:
             self._tunnel.upstream_ended()
             return True
-        self._ended("the upstream ended the connection")
-        return False
+        self._ended("the upstream ended the connection", clean=True)
+        return self._head is not None and self._head.status == 101  # then it may still read
 
     def connection_lost(self, exc: Exception | None) -> None:
         self._lost = True
@@ -121,7 +125,8 @@ class UpstreamConnection(asyncio.Protocol):
         if self._tunnel is not None:
             self._tunnel.lost()
         else:
-            self._ended(f"the connection was lost: {exc}" if exc else "the upstream ended the connection")
+            why = f"the connection was lost: {exc}" if exc else "the upstream ended the connection"
+            self._ended(why, clean=exc is None)
 
     def pause_writing(self) -> None:
         if self._tunnel is not None:
@@ -152,18 +157,14 @@ class UpstreamConnection(asyncio.Protocol):
         self._sent = True
 
     # -- the reply's head ---------------------------------------------------------------------------
-    async def head(self) -> ResponseHead:
-        """The final head; 1xx pass to the caller. UpstreamBroke where none comes. Cancelled: ``close`` it."""
-        loop = asyncio.get_running_loop()
-        self._head_waiter = loop.create_future()
+    def head_arrives(self) -> asyncio.Future[ResponseHead]:
+        """The final head, to be awaited once; 1xx pass to the caller. Fails with UpstreamBroke where none comes."""
+        waiter = self._head_waiter = self._connections.loop.create_future()
         if self.broken or self._lost:
-            raise self._broke()
-        if self._ahead:
+            waiter.set_exception(self._broke())
+        elif self._ahead:
             self._look_for_head()
-        try:
-            return await self._head_waiter
-        finally:
-            self._head_waiter = None
+        return waiter
 
     def _look_for_head(self) -> None:
         assert self._exchange is not None and self._head_waiter is not None
@@ -173,10 +174,13 @@ class UpstreamConnection(asyncio.Protocol):
             while end := find_end(self._ahead):
                 raw, self._ahead = self._ahead[:end], self._ahead[end:]
                 head = parse_response(raw)
+                if head.status == 101 and not wants_upgrade(self._exchange.head):
+                    raise BadRequest("a 101 nobody asked for")
                 if head.status >= 200 or head.status == 101:
                     self._framing = reply_framing(head, self._exchange.head.method, unwrap=self.unwrap)
                     self._head = head
                     self._head_waiter.set_result(head)
+                    self._head_waiter = None
                     return
                 self._interim += 1
                 if self._interim > _MAX_INTERIM:
@@ -190,6 +194,22 @@ class UpstreamConnection(asyncio.Protocol):
     @property
     def until_close(self) -> bool:
         return isinstance(self._framing, UntilClose)
+
+    def relay_whole(self, head: bytes) -> bool:
+        """Pass head and body if all of the reply is here, in one write; else nothing, and False."""
+        exchange, framing = self._exchange, self._framing
+        assert exchange is not None
+        if framing is None:
+            exchange.write(head)
+            self._complete(self._ahead)
+            return True
+        if not isinstance(framing, LengthBody) or framing.left > len(self._ahead):
+            return False
+        body, rest = framing.feed(self._ahead)
+        self._ahead = b""
+        exchange.write(head + body)
+        self._complete(rest or b"")
+        return True
 
     def start_relay(self, head: bytes) -> asyncio.Future[None]:
         """Pass the head and what is here of the body, then the rest as it comes; done with the last byte.
@@ -214,9 +234,9 @@ class UpstreamConnection(asyncio.Protocol):
         if rest is not None:
             self._complete(rest)
         elif self.broken:
-            self._ended(self.broken)
+            self._settle()
         else:
-            self.pause(False)
+            self.pause(exchange.full)
         return self._relayed
 
     def _relay(self, data: bytes) -> None:
@@ -272,7 +292,7 @@ class UpstreamConnection(asyncio.Protocol):
         except BadRequest as error:
             self._ended(f"a malformed reply: {error.detail}")
             return None
-        if rest is None and self.broken and framing.ends_with_connection():
+        if rest is None and self._clean and framing.ends_with_connection():
             return body, b""
         return None if rest is None else (body, rest)
 
@@ -289,6 +309,10 @@ class UpstreamConnection(asyncio.Protocol):
         if self._ahead:
             tunnel.from_upstream(self._ahead)
             self._ahead = b""
+        if self._lost:
+            tunnel.lost()
+        elif self.broken:
+            tunnel.upstream_ended()
         self.pause(False)
 
     # -- flow control -----------------------------------------------------------------------------
@@ -312,6 +336,7 @@ class UpstreamConnection(asyncio.Protocol):
             and self._sent
             and not self._lost
             and not self.transport.is_closing()
+            and not self.transport.get_write_buffer_size()
             and head is not None
             and not isinstance(self._framing, UntilClose)
             and (b"close" not in head.tokens(b"connection") if head.minor >= 1 else False)
@@ -341,21 +366,27 @@ class UpstreamConnection(asyncio.Protocol):
                 self._exchange.source = None
             self._exchange.stop_body()
 
-    def _ended(self, why: str) -> None:
-        """No more bytes will come."""
+    def _ended(self, why: str, *, clean: bool = False) -> None:
+        """No more bytes will come. ``clean``: by an end of file, which is the end of a reply without length."""
         if self.broken:
             return
         self.broken = why
+        self._clean = clean
         if self._head_waiter is not None and not self._head_waiter.done():
             self._head_waiter.set_exception(self._broke())
         if self._data_waiter is not None and not self._data_waiter.done():
             self._data_waiter.set_result(None)
-        if self._relayed is not None and not self._relayed.done():
-            if self._framing is not None and self._framing.ends_with_connection():
-                self._complete(b"")
-            else:
-                self._relayed.set_exception(self._broke())
+        self._settle()
+
+    def _settle(self) -> None:
+        """The connection's end completes the reply, or breaks it."""
+        if self._relayed is None or self._relayed.done():
+            return
+        if self._clean and self._framing is not None and self._framing.ends_with_connection():
+            self._complete(b"")
+        else:
+            self._relayed.set_exception(self._broke())
 
     def _broke(self) -> UpstreamBroke:
         stale = self.reused and self._head is None and not self._ahead and not self._interim
-        return UpstreamBroke(self._connections.name_of(self.key), self.broken, stale)
+        return UpstreamBroke(self.destination.upstream.name, self.broken, stale)

@@ -46,8 +46,18 @@ CONTRACTS: Final = (
     _contract("Metrics and logs know no other part of the shell", "observe", INNER | {"pipeline"}),
     _contract("The fakes know nothing of what is tested with them", "fakes", set()),
     _contract("Settings are read before anything else exists", "settings", {"domain"}),
-    _contract("The composition root knows all but the command line", "app", INNER | SHELL | {"pipeline", "settings"}),
-    _contract("The command line is on top", "cli", INNER | SHELL | {"pipeline", "settings", "app", "fakes"}),
+    _contract("What outlives the process is files, and knows nobody", "state", set()),
+    _contract("Reload knows policies and who swaps them, not what they mean", "reload", {"policy"}),
+    _contract(
+        "The composition root knows all but the command line",
+        "app",
+        INNER | SHELL | {"pipeline", "settings", "reload"},
+    ),
+    _contract(
+        "The command line is on top",
+        "cli",
+        INNER | SHELL | {"pipeline", "settings", "state", "reload", "app", "fakes"},
+    ),
     _contract("python -m proxy is the command line", "__main__", {"cli"}),
 )
 

@@ -174,7 +174,8 @@ async def test_what_is_missing_at_a_beat_is_counted_once_and_may_come_back() -> 
 async def test_the_dead_leave_the_timetable() -> None:
     bench = Bench()
     for _ in range(1000):
-        vigil = bench.begin(sink(first=3600, every=3600))
+        vigil = bench.begin(sink(first=600, every=600))
+        assert len(bench.couriers.timetable) == 1
         await vigil.end()
     assert len(bench.couriers.timetable) == 0
     assert len(bench.couriers.timetable._rows) < 200

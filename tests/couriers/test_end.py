@@ -8,7 +8,7 @@ import random
 import pytest
 
 from proxy.couriers.progress import ProgressCouriers
-from proxy.couriers.watch import GRACE
+from proxy.couriers.watch import GRACE, WatchVigil
 from proxy.domain.ids import Seconds
 from tests.couriers.builders import FIXED, SlowPost, Watcher, describe, sink
 from tests.support.virtual_time import run_virtual, virtual
@@ -82,8 +82,10 @@ async def test_cancelled_while_ending_it_still_sends_nothing_more() -> None:
     ending.cancel()
     with pytest.raises(asyncio.CancelledError):
         await ending
-    await vigil.end()  # a second call waits for what is left
+    began = asyncio.get_running_loop().time()
+    await vigil.end()  # a second call waits for what is left, which is nothing but the way out
     assert post.under_way == 0
+    assert asyncio.get_running_loop().time() == began
     await asyncio.sleep(100)
     assert len(post.started) == 1
 
@@ -103,3 +105,33 @@ async def test_who_waits_before_a_busy_receiver_leaves_at_once() -> None:
     await asyncio.sleep(8)
     assert len(post.started) == 64
     await couriers.close()
+
+
+@virtual
+async def test_one_that_was_about_to_begin_does_not() -> None:
+    post, watcher = SlowPost(takes=8), Watcher()
+    couriers = ProgressCouriers(post.carry, watcher)
+    vigil = couriers.begin([sink(first=1)], FIXED, describe, Seconds(0))
+    assert isinstance(vigil, WatchVigil)
+    (watch,) = vigil.watches
+    await asyncio.sleep(1)
+    for _ in range(10):
+        if watch.delivery is not None:
+            break
+        await asyncio.sleep(0)
+    assert watch.delivery is not None
+    assert not post.started
+    await vigil.end()
+    assert not post.started
+    assert not watcher.beats
+
+
+@virtual
+async def test_a_beat_that_waited_too_long_for_its_receiver_is_not_sent() -> None:
+    post, began = SlowPost(takes=8), asyncio.get_running_loop().time()
+    couriers = ProgressCouriers(post.carry, Watcher())
+    for _ in range(200):
+        couriers.begin([sink(first=1, for_at_most=15)], FIXED, describe, Seconds(0))
+    await asyncio.sleep(100)
+    assert sorted(set(post.times(began))) == [1, 9]
+    assert len(post.started) == 128

@@ -2,6 +2,10 @@
 
 from __future__ import annotations
 
+import subprocess
+import sys
+from pathlib import Path
+
 import pytest
 
 from proxy.dialects.registry import OPERATIONS
@@ -21,6 +25,8 @@ from proxy.policy.policyset import (
 )
 from proxy.policy.resolve import Resolver
 from tests.policy.builders import BASE, mistakes_of, policy
+
+ROOT = Path(__file__).parent.parent.parent
 
 CONTRACT = """
 version: 1
@@ -195,6 +201,22 @@ def test_the_digest_changes_with_the_meaning(old: str, new: str) -> None:
 
 def test_the_digest_changes_with_the_environment() -> None:
     assert policy(CONTRACT, {"TEMPER_API_KEY": "k"}).digest != policy(CONTRACT, {"TEMPER_API_KEY": "l"}).digest
+
+
+def test_the_digest_is_the_same_in_every_process() -> None:
+    """Sets have another order in each process; replicas must agree all the same."""
+    program = "from tests.policy.test_compile import *; print(policy(CONTRACT, {'TEMPER_API_KEY': 'k'}).digest)"
+    digests = {
+        subprocess.run(
+            [sys.executable, "-c", program],
+            env={"PYTHONHASHSEED": seed, "PYTHONPATH": str(ROOT)},
+            capture_output=True,
+            check=True,
+            text=True,
+        ).stdout.strip()
+        for seed in ("1", "2", "3")
+    }
+    assert digests == {policy(CONTRACT, {"TEMPER_API_KEY": "k"}).digest}
 
 
 FIRST = b"""version: 1

@@ -232,6 +232,13 @@ def test_a_remembered_answer_is_of_its_own_question() -> None:
             held.resolve(None, b"g", "GET", b"http://h/e2b/x")
 
 
+def test_an_absolute_target_is_judged_by_each_callers_host() -> None:
+    held = resolver("version: 1\nupstreams: {a: {url: http://a}}\n")
+    assert held.resolve(None, b"h", "GET", b"http://h/x").forward == b"/x"
+    with pytest.raises(BadRequest):
+        held.resolve(None, b"g", "GET", b"http://h/x")
+
+
 PATHS = st.sampled_from(
     ["/sandboxes", "/v2/sandboxes", "/sandboxes/abc", "/sandboxes/abc/timeout", "/a-b_c.d~e/f", "/"]
 )

@@ -61,6 +61,7 @@ class World:
         self.now = 0.0
         self.jobs: list[Job] = []
         self.running: set[Job] = set()
+        self.taken = 0
         self.most = 0
         """The most seats that were ever taken at once."""
         self._plan: list[tuple[float, int, Callable[[], None]]] = []
@@ -104,11 +105,13 @@ class World:
             assert job.started is None, "started twice"
             job.started = self.now
             self.running.add(job)
-            self.most = max(self.most, sum(job.cost for job in self.running))
+            self.taken += job.cost
+            self.most = max(self.most, self.taken)
             self.at(self.now + job.service, lambda job=job: self._finish(job))  # type: ignore[misc]
 
     def _finish(self, job: Job) -> None:
         self.running.discard(job)
+        self.taken -= job.cost
         assert job.started is not None
         self._seconds[job.tenant].append((job.started, self.now, job.cost))
         self._start(self.scheduler.done(job, self.now))

@@ -9,7 +9,7 @@ import struct
 from collections.abc import AsyncIterator, Iterable, Mapping
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, ClassVar
 from urllib.parse import urlsplit
 
 import aiohttp
@@ -78,10 +78,13 @@ def request(
 
 
 class RawCaller:
-    """One connection, byte for byte."""
+    """One connection, byte for byte. Whoever forgets to leave is made to by ``all_leave``."""
+
+    _present: ClassVar[set[RawCaller]] = set()
 
     def __init__(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         self._reader, self._writer = reader, writer
+        self._present.add(self)
 
     @classmethod
     async def connect(cls, url: str) -> RawCaller:
@@ -117,3 +120,11 @@ class RawCaller:
             raw = self._writer.get_extra_info("socket")
             raw.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
         self._writer.transport.abort()
+        self._present.discard(self)
+
+    @classmethod
+    async def all_leave(cls) -> None:
+        """At the end of a test: every connection still open is closed."""
+        for caller in list(cls._present):
+            caller.leave()
+        await asyncio.sleep(0)

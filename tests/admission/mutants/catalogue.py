@@ -1,0 +1,96 @@
+"""Deliberate one-line bugs. Each must be caught by the proofs; one that survives is a missing test."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Final
+
+
+@dataclass(frozen=True, slots=True)
+class Mutant:
+    """In ``module`` the text ``right``, which stands there ``times`` times, becomes ``wrong``."""
+
+    name: str
+    module: str
+    right: str
+    wrong: str
+    times: int = 1
+
+    def infect(self, package: Path) -> None:
+        """Write the bug into a copy of the package."""
+        path = package / self.module
+        source = path.read_text()
+        assert source.count(self.right) == self.times, f"{self.name}: {self.module} no longer reads so"
+        path.write_text(source.replace(self.right, self.wrong))
+
+
+_POOL, _ROOM, _QUEUE = "admission/pool.py", "admission/room.py", "admission/queue.py"
+_ACCOUNTS, _SHARES, _TIMERS = "admission/accounts.py", "admission/shares.py", "admission/timers.py"
+
+MUTANTS: Final = (
+    # seats and needs
+    Mutant("a seat is not given back", _ACCOUNTS, "        self.held -= cost\n", ""),
+    Mutant("one seat too many", _ACCOUNTS, "self.held + cost <= self.seats", "self.held + cost <= self.seats + 1"),
+    Mutant("costs count as one", _ACCOUNTS, "        self.held += cost\n", "        self.held += 1\n"),
+    Mutant(
+        "only the first need is looked at",
+        _POOL,
+        "for need in ticket.needs:\n            account = self._book.account(need)\n            if not",
+        "for need in ticket.needs[:1]:\n            account = self._book.account(need)\n            if not",
+    ),
+    Mutant(
+        "not all or none: a seat of the first need is taken while the second blocks",
+        _POOL,
+        "            if not account.fits(need.cost, now):\n                return account\n",
+        "            if not account.fits(need.cost, now):\n                return account\n"
+        "            if len(ticket.needs) > 1 and need is ticket.needs[0] and ticket.state is _WAITING:\n"
+        "                account.take(ticket.queue.tenant, ticket.weight, need.cost, now)\n",
+    ),
+    Mutant("a lowered limit is ignored", _ACCOUNTS, "self.seats = seats\n        self._r", "self._r"),
+    Mutant("a raised limit wakes nobody", _POOL, "for account in changed:", "for account in changed[:0]:"),
+    Mutant("a scope's own number is ignored", "admission/book.py", "    if not numbers:", "    if numbers:"),
+    # order
+    Mutant("the most served goes first", _SHARES, "(share.start, queue.head.seq,", "(-share.start, queue.head.seq,"),
+    Mutant("the largest share goes first", _ACCOUNTS, "(ratio, share.start,", "(-ratio, share.start,"),
+    Mutant("weights are ignored in debts", _SHARES, "amount / share.weight", "amount"),
+    Mutant("nothing is corrected at the return", _ACCOUNTS, "        if charged:\n", "        if charged < 0:\n"),
+    Mutant(
+        "idling earns",
+        _SHARES,
+        "self.virtual = start = max(self.virtual, share.finish)",
+        "start = share.finish",
+    ),
+    Mutant("a wide head keeps no room", _POOL, "account.reserve(queue)", "pass"),
+    Mutant("who comes first is not asked", _POOL, "not account.prefers(ticket)", "False"),
+    Mutant("parked and not woken", _POOL, "        queue.parked_at = None\n        self._stir(account)\n", ""),
+    Mutant("who tries again loses its age", _POOL, "ticket.attempt += 1", "ticket.attempt, ticket.seq = 2, 10**9"),
+    Mutant("the oldest place is not the first", "admission/places.py", "places[0][1]", "places[-1][1]"),
+    # waiting
+    Mutant(
+        "an absent head is not passed",
+        _QUEUE,
+        "away = ticket.resting or ticket.state is TicketState.LINGERING",
+        "away = ticket.resting",
+        times=2,
+    ),
+    Mutant("patience does not start anew", _POOL, "Instant(now + event.patience)", "Instant(ticket.since + event.patience)"),
+    Mutant("a refused visit can end the place", _POOL, "        ticket.visit = _NOBODY\n", ""),
+    Mutant("kept places are not bounded", _ROOM, "return ticket.linger > 0 and", "return ticket.linger > 0 or"),
+    Mutant("a route's callers are not bounded", _ROOM, "if total >= bounds.total", "if total > bounds.total"),
+    Mutant("kept places do not count as before", _QUEUE, " + bisect_left(self.away, ticket.seq)", ""),
+    Mutant("who takes over is not told apart", _QUEUE, "        self.visit = arrival.visit\n        self.needs = a", "        self.needs = a"),
+    Mutant("the old needs are kept", _QUEUE, "        self.needs = arrival.needs\n        self.weight = arrival.weight\n        self.gate = arrival.gate\n        if", "        if"),
+    Mutant("a rest is not kept", _POOL, "ticket.resting = ticket.rests_until > now", "ticket.resting = False"),
+    Mutant("a drain grants on the way", _POOL, "            self._remove(ticket)\n            del self", "            self._remove(ticket)\n            self._reconsider(ticket.queue, now)\n            self._calm(now)\n            del self"),
+    # time
+    Mutant("a gate is ignored", _POOL, "if gate is not None and not", "if gate is not None and False and not"),
+    Mutant("a shorter time opens a gate", _POOL, "max(gate.open_at, now + event.seconds)", "now + event.seconds"),
+    Mutant("a rate saves up without bound", _ACCOUNTS, "max(self.due, now) + self", "max(self.due, now - 60) + self"),
+    Mutant("a rate is a little too fast", _ACCOUNTS, "RATE_GUARD: Final = 1.01", "RATE_GUARD: Final = 0.99"),
+    Mutant("nobody is woken when a rate opens", _POOL, "self._timers.alarm(account)", "pass"),
+    Mutant("outdated timers are kept", _TIMERS, "            self._heap = [item for", "            [item for"),
+    # the store
+    Mutant("who left keeps its seat", "stores/memory.py", "            self.post(Leave(visit.ticket, visit.id))\n", "            pass\n"),
+    Mutant("a closed store sets timers", "stores/memory.py", 'self._timer, self._timer_at = None, Instant(float("-inf"))', "self._timer = None"),
+)  # fmt: skip
