@@ -39,7 +39,7 @@ types:  ## mypy, strict
 
 docs:  ## writes docs/policy.md from the policy schema
 	@scripts/setup-python dev
-	@$(BIN)/python -m proxy.policy.reference >docs/.policy.new && mv docs/.policy.new docs/policy.md
+	@$(BIN)/python -m proxy.cli.policy_reference >docs/.policy.new && mv docs/.policy.new docs/policy.md
 
 check: lint types test package chart  ## all that CI runs
 

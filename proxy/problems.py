@@ -66,8 +66,9 @@ def problem_of(error: HeadgateError, *, repeatable: bool, jitter: float = 0.0) -
         case Evicted():
             return _problem(503, "evicted", "an operator ended this request's wait", "http_request_denied", final=True)
         case Draining(_, retry_after):
-            text = f"this proxy is shutting down, {_come_back(1)}"
-            return _problem(503, "draining", text, "proxy_shutting_down", retry_after=min(2, math.ceil(retry_after)))
+            seconds = max(1, min(2, math.ceil(retry_after)))
+            text = f"this proxy is shutting down, {_come_back(seconds)}"
+            return _problem(503, "draining", text, "proxy_shutting_down", retry_after=seconds)
         case UpstreamUnreachable(upstream, detail):
             text = f"{upstream} cannot be reached: {detail}; nothing was sent, {_come_back(1)}"
             return _problem(503, "upstream_unreachable", text, "destination_unavailable", retry_after=1)

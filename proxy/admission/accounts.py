@@ -149,8 +149,10 @@ class SeatAccount(Account):
         if charged:
             share.finish += (cost * elapsed - charged) / share.weight
         self.mean = elapsed if self.mean is None else self.mean + _MEAN_WEIGHT * (elapsed - self.mean)
-        if self.busy or not share.held:
+        if self.busy:
             self.restate(share)
+        elif not share.held:
+            self._deactivate(share)
 
     def pace(self, tenant: TenantName) -> float | None:
         share = self.active.get(tenant)

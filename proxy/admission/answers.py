@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from typing import Final
 
-from proxy.admission.accounts import Account
-from proxy.admission.events import Refused, Why
+from proxy.admission.accounts import Account, SeatAccount
+from proxy.admission.events import Need, Refused, Why
 from proxy.admission.queue import Ticket
 from proxy.admission.views import blocker, forecast
 from proxy.domain.ids import GATE, Instant, Seconds, VisitId
@@ -23,6 +23,12 @@ def turn_away(
     limit = GATE if at is None else at.limit
     again = _without_place(forecast(ticket.queue, at, now))
     return Refused(ticket.id, ticket.visit, why, limit, False, 0, Seconds(0.0), again, number, bound)
+
+
+def never_fits(ticket: Ticket, excess: tuple[Need, SeatAccount], now: Instant) -> Refused:
+    """Refuse somebody who asks for more than the limit has."""
+    need, account = excess
+    return turn_away(ticket, Why.NEVER_FITS, account, now, number=need.cost, bound=int(account.seats))
 
 
 def refusal(

@@ -33,6 +33,15 @@ class AccountBook:
             found = self._accounts[key] = self._open(need.limit, need.scope)
         return found
 
+    def excess(self, needs: tuple[Need, ...]) -> tuple[Need, SeatAccount] | None:
+        """The need that asks for more than its limit has. One seat may be waited for even where there is none."""
+        for need in needs:
+            if need.cost > 1:
+                account = self.account(need)
+                if isinstance(account, SeatAccount) and need.cost > max(account.seats, 1):
+                    return need, account
+        return None
+
     def gate(self, scope: Scope) -> GateAccount:
         """The gate of a scope."""
         found = self.gates.get(scope)

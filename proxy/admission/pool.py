@@ -14,19 +14,18 @@ Invariants (checked after every step by ``tests/admission/test_pool_machine.py``
   I13 bounded: callers and kept places stay within the route's bounds
   Q1-Q3 of :mod:`proxy.admission.queue`
 
-Every queue with somebody ready is parked at exactly one account, the first that blocks its head. Whatever may
-change whose turn it is there (a return, time, another limit, somebody parked or gone) stirs that account; before
-an event ends, every stirred account is pumped: its best queue is tried, and either goes or parks elsewhere. So in
-the end nobody's best fits. A head that needs many seats reserves: nobody behind it in fair order passes, so it
-cannot starve. One that asks for more than a lowered limit has is passed until the limit is raised.
+Every queue with somebody ready is parked at exactly one account, the first that blocks its head. Whatever may change
+whose turn it is there (a return, time, another limit, somebody parked or gone) stirs that account; before an event
+ends, every stirred account is pumped: its best queue is tried, and either goes or parks elsewhere, until nobody's
+best fits. One that asks for more than a lowered limit has is passed until the limit is raised.
 """
 
 from __future__ import annotations
 
 from typing import Final
 
-from proxy.admission.accounts import Account, SeatAccount
-from proxy.admission.answers import refusal, turn_away
+from proxy.admission.accounts import Account
+from proxy.admission.answers import never_fits, refusal, turn_away
 from proxy.admission.book import AccountBook
 from proxy.admission.events import (
     Arrive,
@@ -38,11 +37,9 @@ from proxy.admission.events import (
     Granted,
     Lapsed,
     Leave,
-    Need,
     Refused,
     Relimit,
     RetryLater,
-    Tick,
     Waits,
     Why,
 )
@@ -98,8 +95,6 @@ class Pool:
                 self._evict(event.ticket, now)
             case Drain():
                 self._drain(now)
-            case Tick():
-                pass
         if self._stirred:
             self._calm(now)
         return effects
@@ -110,8 +105,7 @@ class Pool:
 
     def look(self, id: TicketId, now: Instant) -> TicketView | None:
         """One ticket as of now; None once it is gone."""
-        ticket = self._tickets.get(id)
-        return None if ticket is None else look(ticket, now)
+        return None if (ticket := self._tickets.get(id)) is None else look(ticket, now)
 
     def view(self, now: Instant, tickets: int) -> StoreView:
         """Everything as of now, with at most so many tickets (those that wait first)."""
@@ -119,8 +113,7 @@ class Pool:
 
     def holds(self, id: TicketId) -> bool:
         """Whether the ticket is here, and not waiting."""
-        ticket = self._tickets.get(id)
-        return ticket is not None and ticket.state is _HOLDING
+        return (ticket := self._tickets.get(id)) is not None and ticket.state is _HOLDING
 
     def _of(self, id: TicketId, visit: VisitId) -> Ticket | None:
         ticket = self._tickets.get(id)
@@ -139,10 +132,8 @@ class Pool:
         queue = ticket.queue
         if self._draining:
             self._effects.append(turn_away(ticket, Why.DRAINING, None, now))
-        elif (excess := self._excess(event.needs)) is not None:
-            need, account = excess
-            bound = int(account.seats)
-            self._effects.append(turn_away(ticket, Why.NEVER_FITS, account, now, number=need.cost, bound=bound))
+        elif (excess := self._book.excess(event.needs)) is not None:
+            self._effects.append(never_fits(ticket, excess, now))
         else:
             blocker = queue.parked_at or self._blocker(ticket, now)
             if blocker is None:
@@ -154,15 +145,6 @@ class Pool:
                 self._sit_down(ticket, event, now)
                 return
         self._room.forget(queue)
-
-    def _excess(self, needs: tuple[Need, ...]) -> tuple[Need, SeatAccount] | None:
-        """The need that asks for more than its limit has. One seat may be waited for even where there is none."""
-        for need in needs:
-            if need.cost > 1:
-                account = self._book.account(need)
-                if isinstance(account, SeatAccount) and need.cost > max(account.seats, 1):
-                    return need, account
-        return None
 
     def _has_room(self, ticket: Ticket, event: Arrive, blocker: Account, now: Instant) -> bool:
         """Whether one more may wait here; turns it away where not."""
@@ -192,12 +174,8 @@ class Pool:
 
     def _no_return(self, ticket: Ticket, event: Arrive, now: Instant) -> Refused | None:
         """Why this caller may not take the place back; the place itself stays as it is."""
-        if (excess := self._excess(event.needs)) is not None:
-            need, account = excess
-            bound = int(account.seats)
-            return turn_away(
-                Ticket(event, ticket.queue, 0, now), Why.NEVER_FITS, account, now, number=need.cost, bound=bound
-            )
+        if (excess := self._book.excess(event.needs)) is not None:
+            return never_fits(Ticket(event, ticket.queue, 0, now), excess, now)
         if self._draining:
             return refusal(ticket, event.visit, Why.DRAINING, now, kept=True)
         full = self._room.full(ticket.queue, event.bounds)
@@ -217,7 +195,8 @@ class Pool:
         """Put it into its queue, until its turn, the end of its rest or of its patience."""
         ticket.resting = ticket.rests_until > now
         ticket.wake = min(ticket.deadline, ticket.rests_until) if ticket.resting else ticket.deadline
-        self._enter(ticket)
+        self._room.enter(ticket)
+        self._timers.set(ticket)
         self._reconsider(ticket.queue, now)
 
     # -- leaving ------------------------------------------------------------------------------------
@@ -267,10 +246,6 @@ class Pool:
             del self._tickets[ticket.id]
 
     # -- places -------------------------------------------------------------------------------------
-    def _enter(self, ticket: Ticket) -> None:
-        self._room.enter(ticket)
-        self._timers.set(ticket)
-
     def _remove(self, ticket: Ticket) -> None:
         """Take a ticket out of its queue. A parked head is unparked; the caller reconsiders the queue."""
         queue = ticket.queue
@@ -285,7 +260,9 @@ class Pool:
         while queue.ready and queue.parked_at is None:
             blocker = self._blocker(queue.head, now)
             if blocker is None:
-                self._take_off(queue.head, now)
+                head = queue.head
+                self._remove(head)
+                self._grant(head, now)
             else:
                 self._park(queue, blocker)
 
@@ -340,7 +317,9 @@ class Pool:
             self._unpark(queue)
             blocker = self._blocker(queue.head, now, chosen=account)
             if blocker is None:
-                self._take_off(queue.head, now)
+                head = queue.head
+                self._remove(head)
+                self._grant(head, now)
                 self._reconsider(queue, now)
             else:
                 self._park(queue, blocker)
@@ -349,11 +328,8 @@ class Pool:
         else:
             account.settle()
 
-    def _take_off(self, ticket: Ticket, now: Instant) -> None:
-        self._remove(ticket)
-        self._grant(ticket, now)
-
     def _grant(self, ticket: Ticket, now: Instant) -> None:
+        """All that a ticket needs, to one that is in no queue."""
         queue = ticket.queue
         ticket.state = _HOLDING
         ticket.granted = now
@@ -419,5 +395,6 @@ class Pool:
         ticket.visit = _NOBODY
         ticket.resting = False
         ticket.wake = Instant(now + ticket.linger)
-        self._enter(ticket)
+        self._room.enter(ticket)
+        self._timers.set(ticket)
         self._reconsider(ticket.queue, now)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from typing import Any, Final, Protocol
 
 from proxy.domain.messages import Reply, RequestHead, ResponseHead
@@ -78,15 +78,26 @@ def edge_problem(head: ResponseHead, body: bytes) -> Problem:
 
 def error_body(document: Mapping[str, Any], *texts: str, most: int = MAX_BODY) -> bytes:
     """An error as ASCII JSON of at most ``most`` bytes; the members named by ``texts`` lose their middle for it."""
-    shorter = dict(document)
-    while (excess := len(body := json.dumps(shorter).encode("ascii")) - most) > 0 and any(shorter[t] for t in texts):
-        for name in texts:
-            text: str = shorter[name]
-            shorter[name] = _without_middle(text, len(text) - max(1, -(-excess // len(texts))))
-    return body
+    body = json.dumps(document).encode("ascii")
+    if len(body) <= most:
+        return body
+    fits, too_long = 0, max(len(document[name]) for name in texts)
+    while too_long - fits > 1:  # escapes make a character up to six bytes, so lengths are tried
+        length = (fits + too_long) // 2
+        if len(_shortened(document, texts, length)) <= most:
+            fits = length
+        else:
+            too_long = length
+    return _shortened(document, texts, fits)
+
+
+def _shortened(document: Mapping[str, Any], texts: Iterable[str], length: int) -> bytes:
+    return json.dumps({**document, **{t: _without_middle(document[t], length) for t in texts}}).encode("ascii")
 
 
 def _without_middle(text: str, length: int) -> str:
+    if len(text) <= length:
+        return text
     if length <= _TAIL + 3:
         return text[-length:] if length > 0 else ""
     return f"{text[: length - _TAIL - 3]}...{text[-_TAIL:]}"

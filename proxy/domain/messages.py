@@ -63,7 +63,7 @@ class Head:
 
     def any_of(self, names: frozenset[bytes]) -> frozenset[bytes]:
         """Which of these lower-case names are present."""
-        return names & self._first.keys()
+        return names.intersection(self._first)
 
     def tokens(self, name: bytes) -> frozenset[bytes]:
         """The comma-separated members of a list field, lower-case."""

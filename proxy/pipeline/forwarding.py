@@ -15,7 +15,6 @@ from proxy.pipeline.retrying import Again, Budget, after_error, after_reply, unc
 from proxy.pipeline.timing import server_timing
 from proxy.pipeline.trip import Trip, World
 from proxy.pipeline.waiting import wait_for_turn
-from proxy.policy.policyset import Queue
 from proxy.ports import UpstreamReply, Visit
 
 SMALL_BODY = 64 * 1024
@@ -65,7 +64,7 @@ class Forwarder:
                     await self._present(trip, reply, body)
                     return
                 reply.discard()
-            await self._rest(trip, visit, again)
+            visit = await self._rest(trip, visit, again)
 
     # -- one try --------------------------------------------------------------------------------------
     async def _send(self, trip: Trip, *, fresh: bool) -> UpstreamReply:
@@ -115,22 +114,25 @@ class Forwarder:
 
     def _may_retry(self, trip: Trip, again: Again, *, sent: bool) -> bool:
         """Whether the caller is there, the body too, patience lasts, and the budget allows it."""
-        queue = Queue() if trip.route is None else trip.route.queue
         exchange = trip.exchange
-        if exchange.gone or (sent and not exchange.repeatable) or again.rest > queue.patience - trip.record.waited:
+        if exchange.gone or (sent and not exchange.repeatable) or again.rest > trip.patience - trip.record.waited:
             return False
         if not self._budget(trip).spend(self._world.clock()):
             return False
         self._world.observer.retried(trip.record.upstream, trip.record.route)
         return True
 
-    async def _rest(self, trip: Trip, visit: Visit | None, again: Again) -> None:
-        if visit is not None:
+    async def _rest(self, trip: Trip, visit: Visit | None, again: Again) -> Visit | None:
+        """Rest before the next try. Returns the visit whose turn is to be waited for then, if any."""
+        if visit is not None and not trip.shadow:
             visit.retry_later(Seconds(again.rest))
-            return
+            return visit
+        if visit is not None:
+            visit.leave()  # in shadow mode nobody waits for a seat, between two tries neither
         began = self._world.clock()
         await asyncio.sleep(again.rest)
         trip.record.waited += self._world.clock() - began
+        return None
 
     def _budget(self, trip: Trip) -> Budget:
         key = (trip.caller.tenant, trip.record.upstream)

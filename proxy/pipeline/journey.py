@@ -18,7 +18,6 @@ from proxy.pipeline.forwarding import SMALL_BODY, Forwarder, gate_of
 from proxy.pipeline.recognise import find_caller, find_target
 from proxy.pipeline.snapshot import Snapshot
 from proxy.pipeline.trip import Trip, World
-from proxy.policy.policyset import Mode
 from proxy.ports import Exchange, RequestRecord, Visit
 from proxy.problems import internal_problem
 
@@ -113,9 +112,10 @@ class Journey:
             visit=VisitId(next(self._visits)),
             gate=gate_of(trip),
         )
+        trip.patience = arrival.patience
         visit = self._world.store.arrive(arrival)
         trip.record.ticket = visit.ticket
-        if route.mode is Mode.SHADOW and not visit.granted:
+        if trip.shadow and not visit.granted:
             trip.record.queued = True
             visit.leave()
             return None

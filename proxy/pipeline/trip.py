@@ -9,7 +9,7 @@ from proxy.domain.ids import TicketId
 from proxy.pipeline.claims import Caller
 from proxy.pipeline.identity import Credentials
 from proxy.pipeline.snapshot import Serving, Snapshot
-from proxy.policy.policyset import Retry, Route
+from proxy.policy.policyset import Mode, Queue, Retry, Route
 from proxy.policy.resolve import Resolution
 from proxy.ports import Clock, Couriers, Exchange, Observer, RequestRecord, Store, UpstreamClient
 
@@ -36,7 +36,7 @@ class World:
 class Trip:
     """One request: where it goes, who is charged, and how far it got."""
 
-    __slots__ = ("caller", "exchange", "record", "resolution", "route", "sent", "serving", "snapshot")
+    __slots__ = ("caller", "exchange", "patience", "record", "resolution", "route", "sent", "serving", "snapshot")
 
     def __init__(
         self,
@@ -54,6 +54,8 @@ class Trip:
         self.route: Route | None = resolution.route
         self.serving = serving
         self.caller = caller
+        self.patience = (Queue() if resolution.route is None else resolution.route.queue).patience
+        """How long it may wait in all, in seconds; the caller may have shortened it."""
         self.sent = False
         """Whether an upstream may have seen the request."""
 
@@ -61,6 +63,11 @@ class Trip:
     def retry(self) -> Retry:
         """The route's rule for further tries; one try without a route."""
         return _ONE_TRY if self.route is None else self.route.retry
+
+    @property
+    def shadow(self) -> bool:
+        """Whether the route only counts what it would do."""
+        return self.route is not None and self.route.mode is Mode.SHADOW
 
 
 _ONE_TRY = Retry()

@@ -105,7 +105,7 @@ class CallerConnection(asyncio.Protocol):
     def eof_received(self) -> bool:
         if self._tunnel is not None:
             self._tunnel.caller_ended()
-            return True
+            return self.transport.can_write_eof()  # TLS has no half-closed state
         if self._exchange is not None:
             self._exchange.left()
         return False

@@ -32,7 +32,7 @@ _SPECIAL: Final = _SUSPECT_TWINS | {b"content-length", b"transfer-encoding", b"c
 """Fields by which requests differ in more than their words; most requests have few of them."""
 _PROTECTED: Final = frozenset({b"content-length", b"host", b"transfer-encoding", b"authorization"})
 """Fields that a Connection header may not name (CVE-2025-48865); the policy's tenant headers are added."""
-FORBIDDEN_TRAILERS: Final = frozenset(
+FORBIDDEN_TRAILERS: Final[frozenset[bytes]] = frozenset(
     {b"content-length", b"transfer-encoding", b"host", b"authorization", b"x-api-key", b"connection", b"trailer"}
 )
 

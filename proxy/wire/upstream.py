@@ -115,9 +115,9 @@ class UpstreamConnection(asyncio.Protocol):
     def eof_received(self) -> bool:
         if self._tunnel is not None:
             self._tunnel.upstream_ended()
-            return True
+            return self.transport.can_write_eof()  # TLS has no half-closed state
         self._ended("the upstream ended the connection", clean=True)
-        return self._head is not None and self._head.status == 101  # then it may still read
+        return self._head is not None and self._head.status == 101 and self.transport.can_write_eof()
 
     def connection_lost(self, exc: Exception | None) -> None:
         self._lost = True

@@ -10,7 +10,7 @@ from collections import defaultdict
 from collections.abc import Iterable
 
 from proxy.admission.accounts import Account, GateAccount, RateAccount, SeatAccount
-from proxy.admission.events import Drain, Effect, Evict, Event, Granted, Leave, Relimit, RetryLater
+from proxy.admission.events import Drain, Effect, Event, Evict, Granted, Leave, Relimit, RetryLater
 from proxy.admission.pool import Pool
 from proxy.admission.queue import Queue, Ticket
 from proxy.admission.view import TicketState
@@ -72,7 +72,7 @@ class Watch:
 
     # -- I3 -----------------------------------------------------------------------------------------
     def _work_conserving(self, now: Instant) -> None:
-        """I3: whoever is first by the rule at its account does not fit there, and nobody waits but behind such a one."""
+        """I3: who is first by the rule at its account does not fit there, and nobody waits but behind such a one."""
         for queue in queues(self.pool):
             if not queue.ready:
                 assert queue.parked_at is None, "I3: parked for nobody"

@@ -22,7 +22,7 @@ async def test_without_the_proxy_four_of_ten_get_one_and_the_rest_die_in_silence
     async with scene(proxied=False, e2b_clock=e2b_clock, temper_clock=temper_clock) as stage:
         for number in range(JOBS):
             stage.ask(f"job-{number + 1}")
-        await stage.e2b.until(lambda: len(stage.answers) == JOBS - SEATS)
+        await until(lambda: len(stage.answers) == JOBS - SEATS, "six were refused")
         await e2b_clock.sleeping(SEATS)
         await e2b_clock.advance(2)
         await stage.all_answered()

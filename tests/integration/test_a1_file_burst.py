@@ -32,7 +32,9 @@ def environment(url: str) -> Mapping[str, str]:
 
 
 @asynccontextmanager
-async def temper(config: TemperConfig, clock: ManualClock | None = None) -> AsyncIterator[tuple[FakeTemper, Proxy, Crowd]]:
+async def temper(
+    config: TemperConfig, clock: ManualClock | None = None
+) -> AsyncIterator[tuple[FakeTemper, Proxy, Crowd]]:
     async with (
         FakeTemper(config, clock=clock) as fake,
         running(shipped("temper-e2b"), environment(fake.url)) as proxy,
@@ -115,7 +117,10 @@ async def test_a_post_with_a_key_may_be_sent_again() -> None:
     policy = """
 version: 1
 upstreams: {temper: {url: "%s", dialect: http, prefix: /temper, forward_idempotency_key: true}}
-routes: [{name: all, match: {upstream: temper}, retry: {attempts: 5, backoff: 1ms..5ms, also: [{status: 409, body: "mailbox full"}]}}]
+routes:
+  - name: all
+    match: {upstream: temper}
+    retry: {attempts: 5, backoff: 1ms..5ms, also: [{status: 409, body: "mailbox full"}]}
 """
     answers = [lost, lost, reply(200, b"{}")]
 

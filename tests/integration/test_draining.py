@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import signal
 from pathlib import Path
 
@@ -66,7 +65,8 @@ async def test_a_second_sigterm_hurries(tmp_path: Path) -> None:
     async with upstream(gate) as e2b, serving(written(tmp_path, e2b.url), tmp_path, "--drain", "600s") as served:
         (caller,) = await callers(served, 1, 0)
         served.signal(signal.SIGTERM)
-        await until_draining(served)
+        await served.reaches("headgate_mode", 1, mode="draining")
+        assert not await served.ready()
         served.signal(signal.SIGTERM)
         assert await served.ended() == 0
         assert await caller.ended() == b""
@@ -88,9 +88,3 @@ async def test_running_requests_that_take_too_long_are_cut(tmp_path: Path) -> No
         served.signal(signal.SIGTERM)
         assert await served.ended() == 0
         assert await caller.ended() == b""
-
-
-async def until_draining(served: Served) -> None:
-    while await served.ready():
-        await asyncio.sleep(0.01)
-    await served.reaches("headgate_mode", 1, mode="draining")

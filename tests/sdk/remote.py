@@ -1,9 +1,9 @@
 """The Python SDK by remote control: does what it is told, line by line, and tells what its user would see.
 
 Each line of standard input is a JSON object: ``id``, ``do`` (a name of :data:`CALLS`), ``options`` for the SDK's call
-(``api_url``, ``sandbox_url``, ``retries`` …), and ``name``, ``arg``, ``with`` where the call needs them. Calls run at
-the same time, each in a thread; when one ends, a line of standard output has its ``id`` with ``class`` (of the exception;
-null for success), ``sandbox_exception``, ``status``, ``message``, or ``value``. The end of input ends the process at
+(``api_url``, ``sandbox_url``, ``retries`` …), and ``name`` and ``arg`` where the call needs them. Calls run at the same
+time, each in a thread; when one ends, a line of standard output has its ``id`` with ``value``, or with ``class`` (the
+exception's; null for success), ``sandbox_exception``, ``status`` and ``message``. The end of input ends the process at
 once. ``name`` is what a sandbox is called here: ``create`` gives the name, the others use it. Runs inside an SDK
 environment.
 """

@@ -9,7 +9,7 @@ import asyncio
 import contextlib
 import re
 import socket
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncIterator, Iterator, Mapping
 from dataclasses import dataclass
 
 import aiohttp
@@ -77,7 +77,7 @@ class World:
 
 
 @contextlib.contextmanager
-def nobody_there() -> AsyncIterator[str]:  # type: ignore[misc]
+def nobody_there() -> Iterator[str]:
     """The URL of a port that is taken, and where nobody listens."""
     with socket.socket() as taken:
         taken.bind(("127.0.0.1", 0))

@@ -61,9 +61,8 @@ async def serving(fake: FakeE2B, state: Path, **settings: str) -> AsyncIterator[
 
 async def until(condition: Callable[[], bool], what: str, *, within: float = 30.0) -> None:
     """Return once it holds. TimeoutError with ``what`` if it does not within so many seconds."""
-    try:
-        async with asyncio.timeout(within):
-            while not condition():
-                await asyncio.sleep(0.002)
-    except TimeoutError:
-        raise TimeoutError(what) from None
+    deadline = asyncio.get_running_loop().time() + within
+    while not condition():
+        if asyncio.get_running_loop().time() > deadline:
+            raise TimeoutError(what)
+        await asyncio.sleep(0.002)

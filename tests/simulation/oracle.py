@@ -1,4 +1,4 @@
-"""The fair answer, computed from the scenario alone: weighted max-min of what each tenant could use (APF's fairAlloc)."""
+"""The fair answer, computed from the scenario alone: weighted max-min of demands (APF's fairAlloc)."""
 
 from __future__ import annotations
 

@@ -64,12 +64,12 @@ class World:
         self.taken = 0
         self.most = 0
         """The most seats that were ever taken at once."""
-        self._plan: list[tuple[float, int, Callable[[], None]]] = []
+        self._plan: list[tuple[float, int, Callable[[], object]]] = []
         self._sequence = count()
         self._then: dict[Job, Callable[[], None]] = {}
         self._seconds: dict[str, list[tuple[float, float, int]]] = defaultdict(list)
 
-    def at(self, when: float, what: Callable[[], None]) -> None:
+    def at(self, when: float, what: Callable[[], object]) -> None:
         heapq.heappush(self._plan, (when, next(self._sequence), what))
 
     def submit(self, job: Job, then: Callable[[], None] = lambda: None) -> Job:

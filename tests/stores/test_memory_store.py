@@ -25,6 +25,7 @@ from tests.admission.invariants import accounts
 from tests.support.virtual_time import virtual
 
 CREATES, PACE = LimitName("creates"), LimitName("pace")
+PLENTY = Bounds(5000, 5000)
 
 
 def policy(seats: int, *, per_second: float | None = None, own: Mapping[str, int] | None = None) -> PolicySet:
@@ -51,7 +52,7 @@ class Callers:
         cost: int = 1,
         patience: float = 45.0,
         linger: float = 30.0,
-        bounds: Bounds = Bounds(5000, 5000),
+        bounds: Bounds = PLENTY,
         claims: TicketId | None = None,
         pace: bool = False,
     ) -> MemoryVisit:
@@ -240,7 +241,6 @@ class Journey:
         self.visit: MemoryVisit | None = None
         self.task = asyncio.ensure_future(self._go(arrive, seconds))
 
-    @property
     def holds(self) -> bool:
         return self.visit is not None and self.visit.granted and not self.task.done()
 
@@ -263,7 +263,7 @@ async def test_cancelled_in_the_turn_of_the_grant_gives_the_seat_on() -> None:
         first, second = Journey(some.arrive), Journey(some.arrive)
         await asyncio.sleep(1)
         holder.leave()
-        assert first.holds, "granted, and its task has not run yet"
+        assert first.holds(), "granted, and its task has not run yet"
         first.task.cancel()
         with pytest.raises(asyncio.CancelledError):
             await first.task
@@ -304,14 +304,15 @@ class Storm:
         if not self.alive:
             return
         journey = self.dice.choice(self.alive)
-        how = "holding" if journey.holds else "waiting"
-        holders = [other for other in self.alive if other.holds]
-        if holders and not journey.holds:  # another one's leaving may grant it in this very turn of the loop
+        held = journey.holds()
+        how = "holding" if held else "waiting"
+        holders = [other for other in self.alive if other.holds()]
+        if holders and not held:  # another one's leaving may grant it in this very turn of the loop
             other = self.dice.choice(holders)
             assert other.visit is not None
             other.visit.leave()
             other.task.cancel()
-            how = "with the grant" if journey.holds else how
+            how = "with the grant" if journey.holds() else how
         self.left[how] += 1
         journey.task.cancel()
 
@@ -336,8 +337,8 @@ def test_two_thousand_callers_on_a_real_loop(factory: Callable[[], asyncio.Abstr
     async def scenario() -> None:
         async with callers(8, per_second=20_000) as some:
             for _ in range(100):
-                how = {"pace": dice.random() < 0.5, "linger": 0.0, "tenant": dice.choice("ab")}
-                journeys = [Journey(functools.partial(some.arrive, **how)) for _ in range(20)]
+                arrive = functools.partial(some.arrive, pace=dice.random() < 0.5, linger=0.0, tenant=dice.choice("ab"))
+                journeys = [Journey(arrive) for _ in range(20)]
                 for journey in dice.sample(journeys, 12):
                     for _ in range(dice.randrange(3)):
                         await asyncio.sleep(0)

@@ -11,6 +11,7 @@ import ssl
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
+from typing import TypeVar
 
 from proxy.app import App
 from proxy.dialects.registry import OPERATIONS
@@ -21,6 +22,8 @@ PATIENCE = 10.0
 """Seconds after which a wait counts as a failure; never the time a test takes."""
 
 HEAD_END = b"\r\n\r\n"
+
+SideKind = TypeVar("SideKind", bound="Side")
 
 
 class Side:
@@ -135,6 +138,25 @@ class Side:
         return data
 
 
+class Counting(Side):
+    """Counts what comes instead of keeping it; the first bytes, with a head among them, are kept."""
+
+    kept = 4096
+    size = 0
+
+    def took(self, data: bytes) -> None:
+        """Bytes came."""
+        self.size += len(data)
+        if len(self.received) < self.kept:
+            self.received += data[: self.kept]
+
+    async def counted(self, size: int, within: float = 60.0) -> None:
+        """Wait until so many bytes came in all."""
+        async with asyncio.timeout(within):
+            while self.size < size:
+                await self._wait()
+
+
 Script = Callable[[Side], Awaitable[None]]
 """What an upstream does with a connection. When it returns, the connection is closed."""
 
@@ -142,8 +164,9 @@ Script = Callable[[Side], Awaitable[None]]
 class Upstream:
     """A server that does as a script says, and keeps every byte of every connection."""
 
-    def __init__(self, script: Script) -> None:
+    def __init__(self, script: Script, kind: type[Side] = Side) -> None:
         self.script = script
+        self.kind = kind
         self.connections: list[Side] = []
         self.port = 0
         self.failure: BaseException | None = None
@@ -166,7 +189,7 @@ class Upstream:
 
     async def handle(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         """Serve one connection."""
-        side = Side(reader, writer)
+        side = self.kind(reader, writer)
         self.connections.append(side)
         self._came.set()
         task = asyncio.current_task()
@@ -193,9 +216,11 @@ class Upstream:
 
 
 @asynccontextmanager
-async def upstream(script: Script, tls: ssl.SSLContext | None = None) -> AsyncIterator[Upstream]:
+async def upstream(
+    script: Script, tls: ssl.SSLContext | None = None, kind: type[Side] = Side
+) -> AsyncIterator[Upstream]:
     """An upstream on a free port of loopback."""
-    own = Upstream(script)
+    own = Upstream(script, kind)
     server = await asyncio.start_server(own.handle, "127.0.0.1", 0, ssl=tls, backlog=1024)
     own.port = server.sockets[0].getsockname()[1]
     try:
@@ -223,9 +248,9 @@ def replies(*given: bytes, close: bool = False) -> Script:
 
 
 @asynccontextmanager
-async def caller(port: int) -> AsyncIterator[Side]:
+async def caller(port: int, kind: type[SideKind] = Side) -> AsyncIterator[SideKind]:  # type: ignore[assignment]
     """A caller's connection to a port of loopback."""
-    side = Side(*await asyncio.open_connection("127.0.0.1", port))
+    side = kind(*await asyncio.open_connection("127.0.0.1", port))
     try:
         yield side
     finally:

@@ -217,7 +217,10 @@ LEAVING = {
     "in-a-quiet-stream": (GET % 0, STREAM),
     "in-its-own-body": (b"POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 100\r\n\r\nhalf", b""),
     "with-more-requests-sent": (GET % 0 + GET % 1, STREAM),
-    "while-nothing-is-read-of-it": (b"POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 50000000\r\n\r\n" + bytes(4 << 20), b""),
+    "while-nothing-is-read-of-it": (
+        b"POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 50000000\r\n\r\n" + bytes(4 << 20),
+        b"",
+    ),
 }
 
 

@@ -8,7 +8,9 @@ from tests.support.wire import Side, caller, headgate, replies, upstream
 from tests.transparency.compare import timeless
 
 LENGTH = b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok"
-CHUNKED = b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\nX: y\r\n\r\n2;a=b\r\nok\r\n3\r\nay!\r\n0\r\nX-Sum: 1\r\n\r\n"
+CHUNKED = (
+    b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\nX: y\r\n\r\n2;a=b\r\nok\r\n3\r\nay!\r\n0\r\nX-Sum: 1\r\n\r\n"
+)
 UNTIL_CLOSE = b"HTTP/1.1 200 OK\r\nX: y\r\n\r\nto the end"
 
 

@@ -22,7 +22,9 @@ REPLIES = {
     "redirect": b"HTTP/1.1 307 Temporary Redirect\r\nLocation: http://other/a%2Fb\r\nContent-Length: 0\r\n\r\n",
     "chunked": b"HTTP/1.1 200 OK\r\n" + CHUNKED + b"5\r\nhello\r\n0\r\n\r\n",
     "chunk-extensions": b"HTTP/1.1 200 OK\r\n" + CHUNKED + b'5;sig="a b"\r\nhello\r\n0;x\r\n\r\n',
-    "trailers": b"HTTP/1.1 200 OK\r\nTrailer: Grpc-Status\r\n" + CHUNKED + b"1\r\nx\r\n0\r\nGrpc-Status: 0\r\nX:y\r\n\r\n",
+    "trailers": b"HTTP/1.1 200 OK\r\nTrailer: Grpc-Status\r\n"
+    + CHUNKED
+    + b"1\r\nx\r\n0\r\nGrpc-Status: 0\r\nX:y\r\n\r\n",
     "error": b"HTTP/1.1 500 Oh No\r\nContent-Type: text/plain\r\nContent-Length: 3\r\n\r\nsad",
     "not-our-retry": b"HTTP/1.1 429 Slow Down\r\nRetry-After: 5\r\nContent-Length: 2\r\n\r\nno",
     "continue": b"HTTP/1.1 100 Continue\r\n\r\nHTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n",

@@ -44,11 +44,12 @@ async def test_a_spdy_exec() -> None:
         assert await side.exactly(len(FRAME)) == FRAME
         side.send(FRAME[::-1])
 
-    async with upstream(script) as up, headgate(up.port) as proxy, caller(proxy.port) as side:
-        side.send(SPDY % b"a")
-        await side.head()
-        side.send(FRAME)
-        assert await side.rest() == FRAME[::-1]
+    async with upstream(script) as up, headgate(up.port) as proxy:
+        async with caller(proxy.port) as side:
+            side.send(SPDY % b"a")
+            await side.head()
+            side.send(FRAME)
+            assert await side.rest() == FRAME[::-1]
         await happens(lambda: proxy.app.connections.open == proxy.app.front.connected == 0)
 
 

@@ -27,6 +27,7 @@ class Mutant:
 
 _POOL, _ROOM, _QUEUE = "admission/pool.py", "admission/room.py", "admission/queue.py"
 _ACCOUNTS, _SHARES, _TIMERS = "admission/accounts.py", "admission/shares.py", "admission/timers.py"
+_STORE: Final = "stores/memory.py"
 
 MUTANTS: Final = (
     # seats and needs
@@ -74,15 +75,20 @@ MUTANTS: Final = (
         "away = ticket.resting",
         times=2,
     ),
-    Mutant("patience does not start anew", _POOL, "Instant(now + event.patience)", "Instant(ticket.since + event.patience)"),
+    Mutant("patience does not start anew", _POOL, "Instant(now + event.p", "Instant(ticket.since + event.p"),
     Mutant("a refused visit can end the place", _POOL, "        ticket.visit = _NOBODY\n", ""),
     Mutant("kept places are not bounded", _ROOM, "return ticket.linger > 0 and", "return ticket.linger > 0 or"),
     Mutant("a route's callers are not bounded", _ROOM, "if total >= bounds.total", "if total > bounds.total"),
     Mutant("kept places do not count as before", _QUEUE, " + bisect_left(self.away, ticket.seq)", ""),
-    Mutant("who takes over is not told apart", _QUEUE, "        self.visit = arrival.visit\n        self.needs = a", "        self.needs = a"),
-    Mutant("the old needs are kept", _QUEUE, "        self.needs = arrival.needs\n        self.weight = arrival.weight\n        self.gate = arrival.gate\n        if", "        if"),
+    Mutant("who takes over is not told apart", _POOL, "ticket.renew(event)", "ticket.needs = event.needs"),
+    Mutant("the old needs are kept", _POOL, "ticket.renew(event)", "ticket.visit = event.visit"),
     Mutant("a rest is not kept", _POOL, "ticket.resting = ticket.rests_until > now", "ticket.resting = False"),
-    Mutant("a drain grants on the way", _POOL, "            self._remove(ticket)\n            del self", "            self._remove(ticket)\n            self._reconsider(ticket.queue, now)\n            self._calm(now)\n            del self"),
+    Mutant(
+        "a drain grants on the way",
+        _POOL,
+        "            self._remove(ticket)\n            del self",
+        "            self._remove(ticket)\n            self._calm(now)\n            del self",
+    ),
     # time
     Mutant("a gate is ignored", _POOL, "if gate is not None and not", "if gate is not None and False and not"),
     Mutant("a shorter time opens a gate", _POOL, "max(gate.open_at, now + event.seconds)", "now + event.seconds"),
@@ -91,6 +97,11 @@ MUTANTS: Final = (
     Mutant("nobody is woken when a rate opens", _POOL, "self._timers.alarm(account)", "pass"),
     Mutant("outdated timers are kept", _TIMERS, "            self._heap = [item for", "            [item for"),
     # the store
-    Mutant("who left keeps its seat", "stores/memory.py", "            self.post(Leave(visit.ticket, visit.id))\n", "            pass\n"),
-    Mutant("a closed store sets timers", "stores/memory.py", 'self._timer, self._timer_at = None, Instant(float("-inf"))', "self._timer = None"),
+    Mutant("who left keeps its seat", _STORE, "self.post(Leave(visit.ticket, visit.id))", "pass"),
+    Mutant(
+        "a closed store sets timers",
+        _STORE,
+        'self._timer, self._timer_at = None, Instant(float("-inf"))',
+        "self._timer = None",
+    ),
 )  # fmt: skip

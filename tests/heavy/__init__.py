@@ -1,0 +1,1 @@
+"""The scenarios at their full size: minutes, not seconds, and figures to look at. ``python -m tests.heavy``."""
