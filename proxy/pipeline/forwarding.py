@@ -11,7 +11,15 @@ import asyncio
 from proxy.domain.errors import HeadgateError, UpstreamBroke
 from proxy.domain.ids import Scope, Seconds
 from proxy.domain.problem import Problem
-from proxy.pipeline.retrying import Again, Budget, after_error, after_reply, uncompressed, wants_body
+from proxy.pipeline.retrying import (
+    Again,
+    Budget,
+    after_error,
+    after_reply,
+    asked_to_wait,
+    uncompressed,
+    wants_body,
+)
 from proxy.pipeline.timing import server_timing
 from proxy.pipeline.trip import Trip, World
 from proxy.pipeline.waiting import wait_for_turn
@@ -43,7 +51,7 @@ class Forwarder:
             if visit is not None and not visit.granted:
                 await self._wait(trip, visit)
             trip.record.tries += 1
-            if trip.record.tries == 1:
+            if trip.record.tries == 1 and trip.retry.attempts > 1:
                 self._budget(trip).first_try(trip.retry.budget, self._world.clock())
             again: Again | None
             try:
@@ -108,8 +116,9 @@ class Forwarder:
         again = after_reply(
             trip.retry, trip.serving.dialect, head, reply.head, body, trip.record.tries, world.chance, world.epoch
         )
-        if again is not None and again.gate is not None:
-            world.store.close_gate(gate_of(trip), again.gate)
+        hint = asked_to_wait(trip.serving.dialect, reply.head, body, world.epoch)
+        if hint is not None:  # also where this request is not sent again: everybody who shares the credential waits
+            world.store.close_gate(gate_of(trip), hint)
         return again
 
     def _may_retry(self, trip: Trip, again: Again, *, sent: bool) -> bool:

@@ -22,16 +22,17 @@ _TRANSIENT: Final = frozenset({502, 503, 504})
 """Replies after which an idempotent request may be sent again."""
 _RESERVE: Final = 10.0
 """Retries a budget starts with and holds at most beyond its share (gRPC's token count)."""
+_LONGEST_GATE: Final = 300.0
+"""Seconds; then the upstream is asked again, whatever it said."""
 _TRICKLE: Final = 0.1
 """Retries per second a budget earns whatever the traffic (1 per 10 s: peers.md §5.4)."""
 
 
 @dataclass(frozen=True, slots=True)
 class Again:
-    """Another try, not before ``rest`` seconds. ``gate``: the upstream itself asked for that long."""
+    """Another try, not before ``rest`` seconds."""
 
     rest: Seconds
-    gate: Seconds | None = None
 
 
 class Budget:
@@ -77,8 +78,18 @@ def after_reply(
     """
     if tries >= retry.attempts or not _transient(retry, dialect, request, reply, body):
         return None
+    hint = retry_after(reply, epoch) or 0.0
+    return Again(Seconds(max(_backoff(retry, tries, chance), hint)))
+
+
+def asked_to_wait(
+    dialect: Dialect, reply: ResponseHead, body: bytes | None, epoch: Callable[[], float]
+) -> Seconds | None:
+    """How long an upstream that did not admit a request asks everybody with its credential to stay away."""
+    if not dialect.not_admitted(reply.status, body):
+        return None
     hint = retry_after(reply, epoch)
-    return Again(Seconds(max(_backoff(retry, tries, chance), hint or 0.0)), hint)
+    return None if not hint else Seconds(min(_LONGEST_GATE, hint))
 
 
 def after_error(

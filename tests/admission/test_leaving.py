@@ -147,6 +147,15 @@ def test_the_names_of_thousands_of_callers_are_not_kept() -> None:
     assert len(story.pool._timers) <= 300
 
 
+def test_the_timers_of_thousands_who_left_are_not_kept() -> None:
+    story = Story(creates=seats(1))
+    story.quiet = True
+    story.at(0).arrive("h")
+    for number in range(3000):
+        story.arrive(f"a{number}", patience=1800).leave(f"a{number}")
+    assert len(story.pool._timers) <= 300
+
+
 def test_debts_of_thousands_of_tenants_are_not_kept() -> None:
     story = Story(creates=seats(1))
     story.quiet = True

@@ -96,20 +96,9 @@ def nonblocking(held: socket.socket) -> socket.socket:
     return held
 
 
-# Created, and then the answer was lost or says otherwise: the create may have been processed.
-AMBIGUOUS = [
-    "reset",
-    "close",
-    "truncate",
-    "502",
-    "503-final",
-    "504",
-    "500",
-    "edge-502",
-    "edge-503",
-    "edge-504",
-    "empty-503",
-]
+BROKEN = ["reset", "close", "truncate"]
+REFUSED = ["500", "502", "503-final", "504", "edge-502", "edge-503", "edge-504", "empty-503"]
+"""Created, and then the answer was lost or says otherwise: the create may have been processed."""
 
 
 @pytest.mark.parametrize("what", BROKEN + REFUSED)

@@ -7,6 +7,7 @@ the couriers carry is compared with what ``headgate explain`` prints for the sam
 from __future__ import annotations
 
 import argparse
+import asyncio
 import contextlib
 import io
 import os
@@ -185,13 +186,14 @@ def explained(policy: Path, ask: Ask, address: str) -> dict[str, str]:
     return {name: value for name, _, value in (line.partition(": ") for line in lines)}
 
 
-async def compare(requests: Sequence[Ask], policy: Path) -> None:
+async def compare(requests: Sequence[Ask], file: Path) -> None:
     async with upstream(always(200)) as up:
-        policy.write_text(POLICY % {"url": up.url})
-        async with running(policy.read_text()) as proxy:
+        policy = POLICY % {"url": up.url}
+        await asyncio.to_thread(file.write_text, policy)
+        async with running(policy) as proxy:
             for ask in requests:
                 seen = await served(proxy, ask)
-                wanted, said = seen.answer(), explained(policy, ask, "127.0.0.1")
+                wanted, said = seen.answer(), explained(file, ask, "127.0.0.1")
                 assert {name: said.get(name) for name in wanted} == wanted, ask
                 if seen.sinks:
                     assert said["progress"] == ", ".join(seen.sinks[0]), ask

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import socket
 from collections.abc import AsyncIterator, Callable
-from contextlib import asynccontextmanager
+from contextlib import AbstractAsyncContextManager, asynccontextmanager
 
 import pytest
 
@@ -25,6 +25,7 @@ routes:
 progress: {job: {to: "%s/jobs/{header:x-job-id}", body: {w: "{waited}"}, first: 1ms, every: 20ms}}
 """
 WAITERS = 5
+Receiver = Callable[[], AbstractAsyncContextManager[str]]
 
 
 def beats(proxy: Proxy, result: BeatResult) -> float:
@@ -39,7 +40,7 @@ async def dead() -> AsyncIterator[str]:
         yield f"http://127.0.0.1:{held.getsockname()[1]}"
 
 
-def answering(script: Script) -> Callable[[], object]:
+def answering(script: Script) -> Receiver:
     @asynccontextmanager
     async def receiver() -> AsyncIterator[str]:
         async with upstream(script) as up:
@@ -53,7 +54,7 @@ async def never(seen: Seen) -> bytes:
     raise AssertionError("nothing sets it")
 
 
-RECEIVERS: dict[str, tuple[Callable[[], object], BeatResult]] = {
+RECEIVERS: dict[str, tuple[Receiver, BeatResult]] = {
     "dead": (dead, "failed"),
     "slow": (answering(never), "missed"),
     "redirecting": (answering(always(307, b"", "Location: http://127.0.0.1:9/")), "failed"),
@@ -66,35 +67,37 @@ RECEIVERS: dict[str, tuple[Callable[[], object], BeatResult]] = {
 async def test_the_queue_does_not_feel_its_receiver(kind: str) -> None:
     make, result = RECEIVERS[kind]
     gate = Gate()
-    async with make() as receiver, upstream(gate) as e2b:  # type: ignore[attr-defined]
-        async with running(POLICY % (e2b.url, receiver)) as proxy:
-            tasks = len(asyncio.all_tasks())
-            async with crowd() as people:
-                calls = []
-                for number in range(WAITERS + 1):
-                    name = f"job-{number}"
-                    calls.append(asyncio.ensure_future(people.create(f"{proxy.url}/e2b", x_job_id=name)))
-                    await until(lambda number=number: proxy.waiting() + len(e2b.seen) > number)  # type: ignore[misc]
-                await until(lambda: beats(proxy, result) >= WAITERS, f"every waiter's beat was {result}")
-                gate.open()
-                assert [(await call).status for call in calls] == [201] * (WAITERS + 1)
-            assert [seen.get("x-job-id") for seen in e2b.seen] == [f"job-{n}" for n in range(WAITERS + 1)]
-            await nothing_left(proxy, tasks + 2 * WAITERS)
+    async with make() as receiver, upstream(gate) as e2b, running(POLICY % (e2b.url, receiver)) as proxy:
+        tasks = len(asyncio.all_tasks())
+        async with crowd() as people:
+            calls = []
+            for number in range(WAITERS + 1):
+                calls.append(asyncio.ensure_future(people.create(f"{proxy.url}/e2b", x_job_id=f"job-{number}")))
+                await until(lambda number=number: proxy.waiting() + len(e2b.seen) > number)  # type: ignore[misc]
+            await until(lambda: beats(proxy, result) >= WAITERS, f"every waiter's beat was {result}")
+            gate.open()
+            assert [(await call).status for call in calls] == [201] * (WAITERS + 1)
+        assert [seen.get("x-job-id") for seen in e2b.seen] == [f"job-{n}" for n in range(WAITERS + 1)]
+        await nothing_left(proxy, tasks + 2 * WAITERS)
 
 
 async def test_a_stale_answer_stops_the_sink_for_good() -> None:
     gate = Gate()
-    async with upstream(always(404)) as receiver, upstream(gate) as e2b:
-        async with running(POLICY % (e2b.url, receiver.url)) as proxy, crowd() as people:
-            first = asyncio.ensure_future(people.create(f"{proxy.url}/e2b", x_job_id="a"))
-            await until(lambda: proxy.held() == 1)
-            second = asyncio.ensure_future(people.create(f"{proxy.url}/e2b", x_job_id="b"))
-            await until(lambda: beats(proxy, "stale") == 1)
-            third = asyncio.ensure_future(people.create(f"{proxy.url}/e2b", x_job_id="c"))
-            await until(lambda: beats(proxy, "stale") == 2, "a beat of another request came and went meanwhile")
-            assert sorted(seen.line.split(" ")[1] for seen in receiver.seen) == ["/jobs/b", "/jobs/c"]
-            gate.open()
-            assert {(await call).status for call in (first, second, third)} == {201}
+    async with (
+        upstream(always(404)) as receiver,
+        upstream(gate) as e2b,
+        running(POLICY % (e2b.url, receiver.url)) as proxy,
+        crowd() as people,
+    ):
+        calls = [asyncio.ensure_future(people.create(f"{proxy.url}/e2b", x_job_id="a"))]
+        await until(lambda: proxy.held() == 1)
+        for count, job in ((1, "b"), (2, "c")):
+            calls.append(asyncio.ensure_future(people.create(f"{proxy.url}/e2b", x_job_id=job)))
+            await until(lambda count=count: beats(proxy, "stale") == count)  # type: ignore[misc]
+        assert len(proxy.app.couriers.timetable) == 0, "no further beat is due for anybody"
+        assert [seen.line.split(" ")[1] for seen in receiver.seen] == ["/jobs/b", "/jobs/c"]
+        gate.open()
+        assert {(await call).status for call in calls} == {201}
 
 
 async def test_no_beat_is_sent_after_the_grant() -> None:

@@ -68,6 +68,7 @@ TABLE: Final = [
     Row(Evicted(TICKET), 503, "evicted", final=True),
     Row(Draining(TICKET, s(9)), 503, "draining", 2),
     Row(Draining(None, s(1)), 503, "draining", 1),
+    Row(Draining(None, s(0)), 503, "draining", 1),
     Row(UpstreamUnreachable("e2b", "refused"), 503, "upstream_unreachable", 1),
     Row(UpstreamBroke("e2b", "reset"), 504, "outcome_unknown", final=True),
     Row(UpstreamBroke("e2b", "reset"), 502, "upstream_broke", repeatable=True),

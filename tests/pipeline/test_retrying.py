@@ -12,7 +12,17 @@ import pytest
 from proxy.dialects.registry import DIALECTS
 from proxy.domain.errors import HeadgateError, QueueFull, UpstreamBroke, UpstreamUnreachable
 from proxy.domain.ids import LimitName, Seconds
-from proxy.pipeline.retrying import Again, Budget, after_error, after_reply, retry_after, uncompressed, wants_body
+from proxy.domain.messages import RequestHead
+from proxy.pipeline.retrying import (
+    Again,
+    Budget,
+    after_error,
+    after_reply,
+    asked_to_wait,
+    retry_after,
+    uncompressed,
+    wants_body,
+)
 from proxy.policy.policyset import AlsoTransient, Retry
 from tests.dialects.heads import reply, request
 
@@ -33,11 +43,10 @@ def midnight() -> float:
 
 
 def again(
-    retry: Retry, head: object, status: int, body: bytes | None = b"", tries: int = 1, *lines: str
+    retry: Retry, head: RequestHead, status: int, body: bytes | None = b"", tries: int = 1, *lines: str
 ) -> Again | None:
     """What follows a reply in dialect e2b."""
-    assert head in (POST, GET, KEYED)
-    return after_reply(retry, E2B, head, reply(status, *lines), body, tries, half, midnight)  # type: ignore[arg-type]
+    return after_reply(retry, E2B, head, reply(status, *lines), body, tries, half, midnight)
 
 
 @pytest.mark.parametrize("status", [400, 401, 403, 404, 408, 409, 422, 429, 500, 502, 503, 504])
@@ -62,12 +71,24 @@ def test_tries_end() -> None:
 def test_full_jitter_below_a_doubled_step_and_a_cap() -> None:
     rests = [again(FIVE, POST, 429, b"", tries) for tries in (1, 2, 3, 4)]
     assert [step and step.rest for step in rests] == [0.25, 0.5, 1.0, 1.5]
-    assert all(step is not None and step.gate is None for step in rests)
 
 
-def test_the_upstreams_word_is_a_lower_bound_and_closes_the_gate() -> None:
-    assert again(FIVE, POST, 429, b"", 1, "Retry-After: 7") == Again(Seconds(7.0), Seconds(7.0))
-    assert again(FIVE, POST, 429, b"", 4, "Retry-After: 1") == Again(Seconds(1.5), Seconds(1.0))
+def test_the_upstreams_word_is_a_lower_bound() -> None:
+    assert again(FIVE, POST, 429, b"", 1, "Retry-After: 7") == Again(Seconds(7.0))
+    assert again(FIVE, POST, 429, b"", 4, "Retry-After: 1") == Again(Seconds(1.5))
+
+
+def test_the_gate_closes_for_whoever_was_not_admitted_and_for_no_longer_than_bearable() -> None:
+    def asked(status: int, body: bytes = b"", *lines: str) -> float | None:
+        return asked_to_wait(E2B, reply(status, *lines), body, midnight)
+
+    assert asked(429, b"", "Retry-After: 7") == 7.0
+    assert asked(503, CAPACITY, "Retry-After: 2") == 2.0
+    assert asked(503, b"", "Retry-After: 2") is None, "it may have been processed"
+    assert asked(200, b"", "Retry-After: 2") is None
+    assert asked(429) is None
+    assert asked(429, b"", "Retry-After: 0") is None
+    assert asked(429, b"", "Retry-After: 86400") == 300.0
 
 
 @pytest.mark.parametrize(

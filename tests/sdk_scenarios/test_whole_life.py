@@ -37,7 +37,8 @@ async def test_the_same_life_under_a_tenants_path(sdk: Sdk, tmp_path: Path) -> N
         assert fake.seen.refused == {}
 
 
-HOP: Final = {"host", "connection"}
+HOP: Final = {"host", "connection", "e2b-sandbox-id"}
+"""Addresses, what is hop-by-hop, and what 2.10.2 sends beside the path with a connect."""
 PAGE: Final = re.compile("nextToken=[^&]*")
 NAME: Final = re.compile("/sandboxes/([a-z0-9]+)")
 

@@ -7,11 +7,12 @@ is kept as it came. Every wait has a limit (:data:`PATIENCE`), and ends as soon 
 from __future__ import annotations
 
 import asyncio
+import socket
 import ssl
+import struct
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
-from typing import TypeVar
 
 from proxy.app import App
 from proxy.dialects.registry import OPERATIONS
@@ -22,8 +23,6 @@ PATIENCE = 10.0
 """Seconds after which a wait counts as a failure; never the time a test takes."""
 
 HEAD_END = b"\r\n\r\n"
-
-SideKind = TypeVar("SideKind", bound="Side")
 
 
 class Side:
@@ -115,8 +114,11 @@ class Side:
         """Send no more, but read on."""
         self.writer.write_eof()
 
-    def cut(self) -> None:
-        """End at once, whatever is still to be sent."""
+    def cut(self, *, reset: bool = False) -> None:
+        """End at once, whatever is still to be sent; with ``reset``, so that the other side sees no ordinary end."""
+        if reset:
+            own = self.writer.get_extra_info("socket")
+            own.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
         self.writer.transport.abort()
 
     async def close(self) -> None:
@@ -248,9 +250,19 @@ def replies(*given: bytes, close: bool = False) -> Script:
 
 
 @asynccontextmanager
-async def caller(port: int, kind: type[SideKind] = Side) -> AsyncIterator[SideKind]:  # type: ignore[assignment]
+async def caller(port: int) -> AsyncIterator[Side]:
     """A caller's connection to a port of loopback."""
-    side = kind(*await asyncio.open_connection("127.0.0.1", port))
+    side = Side(*await asyncio.open_connection("127.0.0.1", port))
+    try:
+        yield side
+    finally:
+        await side.close()
+
+
+@asynccontextmanager
+async def counting_caller(port: int) -> AsyncIterator[Counting]:
+    """A caller that does not keep what it reads."""
+    side = Counting(*await asyncio.open_connection("127.0.0.1", port))
     try:
         yield side
     finally:
@@ -288,5 +300,5 @@ async def headgate(port: int, policy: str = POLICY) -> AsyncIterator[Running]:
 async def happens(condition: Callable[[], bool], within: float = PATIENCE) -> None:
     """Wait until something is so; TimeoutError after ``within`` seconds."""
     async with asyncio.timeout(within):
-        while not condition():
+        while not condition():  # noqa: ASYNC110 - what is waited for has no event of its own
             await asyncio.sleep(0.005)

@@ -7,7 +7,6 @@ import time
 
 import pytest
 
-from proxy.wire.sockets import reset_on_close
 from tests.support.wire import Side, caller, happens, headgate, replies, upstream
 
 GET = b"GET /%d HTTP/1.1\r\nHost: a\r\n\r\n"
@@ -98,7 +97,7 @@ async def test_an_upstream_that_dies_in_a_body_ends_the_reply_short(reply: bytes
         await side.drain()
         await seen.wait()
         if how == "reset":
-            reset_on_close(side.writer.transport)  # type: ignore[arg-type]
+            side.cut(reset=True)
 
     seen = asyncio.Event()
     async with upstream(script) as up, headgate(up.port) as proxy, caller(proxy.port) as side:
@@ -242,10 +241,8 @@ async def test_a_caller_that_leaves_ends_its_request_within_a_second(
         await theirs.sees(b"\r\n\r\n")
         if reply:
             await side.until(b"x\r\n")
-        if how == "reset":
-            reset_on_close(side.writer.transport)  # type: ignore[arg-type]
         left = time.monotonic()
-        side.cut()
+        side.cut(reset=how == "reset")
         await happens(lambda: proxy.app.connections.open == 0)
         assert time.monotonic() - left < 1.2  # the sweep's half second, and a busy machine
         theirs.read_on()

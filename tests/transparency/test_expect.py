@@ -80,17 +80,21 @@ async def test_a_queued_caller_hears_100_only_after_admission() -> None:
                 await side.exactly(5)
             side.send(DONE)
 
-    async with upstream(script) as up, headgate(up.port, LIMITED) as proxy:
-        async with caller(proxy.port) as first, caller(proxy.port) as second:
-            first.send(b"GET /first HTTP/1.1\r\nHost: a\r\n\r\n")
-            await (await up.connection()).sees(b"\r\n\r\n")
-            second.send(HEAD % b"a")
-            await happens(lambda: len(proxy.app.store.view().tickets) == 2)
-            clock = asyncio.get_running_loop().time
-            late = clock() + 1.7  # the stall, a sweep, and some
-            await happens(lambda: clock() > late)
-            assert up.saw.count(b"HTTP/1.1") == 1 and second.received == b""
-            go_on.set()
-            assert await second.head() == CONTINUE
-            second.send(b"hello")
-            assert (await second.head()).startswith(b"HTTP/1.1 201 Created\r\n")
+    async with (
+        upstream(script) as up,
+        headgate(up.port, LIMITED) as proxy,
+        caller(proxy.port) as first,
+        caller(proxy.port) as second,
+    ):
+        first.send(b"GET /first HTTP/1.1\r\nHost: a\r\n\r\n")
+        await (await up.connection()).sees(b"\r\n\r\n")
+        second.send(HEAD % b"a")
+        await happens(lambda: len(proxy.app.store.view().tickets) == 2)
+        clock = asyncio.get_running_loop().time
+        late = clock() + 1.7  # the stall, a sweep, and some
+        await happens(lambda: clock() > late)
+        assert up.saw.count(b"HTTP/1.1") == 1 and second.received == b""
+        go_on.set()
+        assert await second.head() == CONTINUE
+        second.send(b"hello")
+        assert (await second.head()).startswith(b"HTTP/1.1 201 Created\r\n")

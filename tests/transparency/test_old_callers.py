@@ -102,10 +102,7 @@ async def test_a_reply_without_length_that_is_reset_is_reset() -> None:
         side.send(b"GET / HTTP/1.1\r\nHost: a\r\n\r\n")
         await side.until(b"to the end")
         theirs = await up.connection()
-        from proxy.wire.sockets import reset_on_close
-
-        reset_on_close(theirs.writer.transport)  # type: ignore[arg-type]
-        theirs.cut()
+        theirs.cut(reset=True)
         await side.rest()
         assert side.reset
 

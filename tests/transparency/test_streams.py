@@ -9,7 +9,7 @@ from typing import cast
 import pytest
 
 from tests.support.memory import resident
-from tests.support.wire import Counting, Side, caller, happens, headgate, upstream
+from tests.support.wire import Counting, Side, caller, counting_caller, happens, headgate, upstream
 
 MIB = 1 << 20
 BLOCK = bytes(range(256)) * 256
@@ -109,7 +109,7 @@ async def test_a_long_reply_in_flat_memory(frame: str) -> None:
         await pour(side, block, size // len(BLOCK), end)
         await side.rest()
 
-    async with upstream(script) as up, headgate(up.port) as proxy, caller(proxy.port, Counting) as side:
+    async with upstream(script) as up, headgate(up.port) as proxy, counting_caller(proxy.port) as side:
         side.send(GET)
         head = await side.head()
         await side.counted(8 * MIB)
@@ -163,7 +163,7 @@ async def test_a_slow_reader_slows_the_upstream_and_nobody_else() -> None:
                 await side.drain()
                 poured += len(BLOCK)
 
-    async with upstream(script) as up, headgate(up.port) as proxy, caller(proxy.port, Counting) as side:
+    async with upstream(script) as up, headgate(up.port) as proxy, counting_caller(proxy.port) as side:
         before = resident()
         side.send(GET)
         await side.head()

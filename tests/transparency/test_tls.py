@@ -27,7 +27,8 @@ def authority(folder: Path) -> Authority:
 def policy(host: str = "127.0.0.1", **tls: object) -> str:
     """A policy with an upstream over TLS."""
     said = ", ".join(f"{key}: {str(value).lower() if isinstance(value, bool) else value}" for key, value in tls.items())
-    return f'version: 1\nupstreams: {{api: {{url: "https://{host}:%(port)d", tls: {{{said}}}}}}}\ntimeouts: {{connect: 1s}}\n'
+    api = f'{{url: "https://{host}:%(port)d", tls: {{{said}}}}}'
+    return f"version: 1\nupstreams: {{api: {api}}}\ntimeouts: {{connect: 1s}}\n"
 
 
 async def asked(port: int, text: str) -> bytes:
@@ -75,7 +76,7 @@ async def test_another_name_is_not_trusted(authority: Authority) -> None:
 async def test_the_name_to_ask_for_can_be_said(authority: Authority) -> None:
     names: list[str | None] = []
     context = server_context(authority.certificate("named", "api.example"))
-    context.sni_callback = lambda _socket, name, _context: names.append(name)  # type: ignore[assignment,misc]
+    context.sni_callback = lambda _socket, name, _context: names.append(name)
     async with upstream(replies(OK), context) as up:
         text = policy(ca_file=authority.file, server_name="api.example")
         assert (await asked(up.port, text)).startswith(b"HTTP/1.1 200 OK\r\n")
@@ -162,7 +163,7 @@ async def test_a_big_body_and_a_tunnel(authority: Authority, caplog: pytest.LogC
 
 async def test_an_upstream_that_dies_in_a_reply_is_noticed(authority: Authority) -> None:
     context = server_context(authority.certificate("dies", "127.0.0.1"))
-    go = asyncio.Event()
+    go, text = asyncio.Event(), policy(ca_file=authority.file)
 
     async def script(side: Side) -> None:
         await side.head()
@@ -171,9 +172,8 @@ async def test_an_upstream_that_dies_in_a_reply_is_noticed(authority: Authority)
         await go.wait()
         side.cut()
 
-    async with upstream(script, context) as up, headgate(up.port, policy(ca_file=authority.file)) as proxy:
-        async with caller(proxy.port) as side:
-            side.send(GET)
-            await side.until(b"half")
-            go.set()
-            assert await side.rest() == b""
+    async with upstream(script, context) as up, headgate(up.port, text) as proxy, caller(proxy.port) as side:
+        side.send(GET)
+        await side.until(b"half")
+        go.set()
+        assert await side.rest() == b""

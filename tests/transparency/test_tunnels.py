@@ -6,7 +6,6 @@ import asyncio
 
 import pytest
 
-from proxy.wire.sockets import reset_on_close
 from tests.support.wire import Side, caller, happens, headgate, upstream
 from tests.transparency.compare import TIMING, timeless
 
@@ -102,8 +101,7 @@ async def test_a_side_that_is_lost_takes_the_other_along(who: str) -> None:
         side.send(SWITCH % b"x")
         if who == "upstream":
             await lose.wait()
-            reset_on_close(side.writer.transport)  # type: ignore[arg-type]
-            side.cut()
+            side.cut(reset=True)
         else:
             await side.rest()
 
@@ -111,8 +109,7 @@ async def test_a_side_that_is_lost_takes_the_other_along(who: str) -> None:
         side.send(WEBSOCKET % b"a")
         await side.head()
         if who == "caller":
-            reset_on_close(side.writer.transport)  # type: ignore[arg-type]
-            side.cut()
+            side.cut(reset=True)
         lose.set()
         await happens(lambda: proxy.app.connections.open == proxy.app.front.connected == 0, 1.5)
         await side.rest()

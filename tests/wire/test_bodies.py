@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from itertools import pairwise
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -20,7 +22,7 @@ CUTS = st.lists(st.integers(min_value=0, max_value=400), max_size=12)
 def pieces(data: bytes, cuts: list[int]) -> list[bytes]:
     """The bytes in pieces, empty ones too."""
     edges = [0, *sorted(min(cut, len(data)) for cut in cuts), len(data)]
-    return [data[start:end] for start, end in zip(edges, edges[1:], strict=False)]
+    return [data[start:end] for start, end in pairwise(edges)]
 
 
 def feed(framing: Framing, parts: list[bytes]) -> tuple[bytes, bytes | None]:
@@ -119,21 +121,23 @@ MALFORMED = {
 
 @pytest.mark.parametrize("wire", MALFORMED.values(), ids=MALFORMED)
 def test_malformed_chunks_are_refused_and_not_passed_on(wire: bytes) -> None:
-    framing = ChunkedBody()
-    out = b""
-    with pytest.raises(BadRequest):
+    framing, out = ChunkedBody(), b""
+
+    def drip() -> None:
+        nonlocal out
         for at in range(len(wire)):
             out += framing.feed(wire[at : at + 1])[0]
+
+    with pytest.raises(BadRequest):
+        drip()
     assert not out.endswith(b"\r\n0\r\n\r\n") and len(out) < 20
     with pytest.raises(BadRequest):
         ChunkedBody().feed(wire)
 
 
 def test_extensions_have_a_budget_that_data_earns() -> None:
-    framing = ChunkedBody()
     with pytest.raises(BadRequest, match="too much besides data"):
-        for _ in range(200):
-            framing.feed(b"1;" + b"a" * 200 + b"\r\nx\r\n")
+        ChunkedBody().feed((b"1;" + b"a" * 200 + b"\r\nx\r\n") * 200)
     generous = ChunkedBody()
     for _ in range(200):
         generous.feed(b"80;" + b"a" * 200 + b"\r\n" + b"x" * 128 + b"\r\n")

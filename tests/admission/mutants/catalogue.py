@@ -95,7 +95,7 @@ MUTANTS: Final = (
     Mutant("a rate saves up without bound", _ACCOUNTS, "max(self.due, now) + self", "max(self.due, now - 60) + self"),
     Mutant("a rate is a little too fast", _ACCOUNTS, "RATE_GUARD: Final = 1.01", "RATE_GUARD: Final = 0.99"),
     Mutant("nobody is woken when a rate opens", _POOL, "self._timers.alarm(account)", "pass"),
-    Mutant("outdated timers are kept", _TIMERS, "            self._heap = [item for", "            [item for"),
+    Mutant("outdated timers are kept", _TIMERS, "if len(self._heap) > _SLACK", "if len(self._heap) > 10**9"),
     # the store
     Mutant("who left keeps its seat", _STORE, "self.post(Leave(visit.ticket, visit.id))", "pass"),
     Mutant(
