@@ -160,7 +160,7 @@ class Exchange(Protocol):
         """Whether the request has no body at all."""
 
     async def small_body(self, limit: int) -> bytes | None:
-        """The whole body as on the wire (chunk frames too) if it is at most so long, else None.
+        """The whole body, without chunk frames, if it is at most so long, else None.
 
         What was read stays with the exchange and is sent on. Not read at all after ``Expect: 100-continue``.
         """

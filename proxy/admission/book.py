@@ -17,7 +17,11 @@ _Value = TypeVar("_Value")
 
 
 class AccountBook:
-    """Accounts and the limits they follow. A limit that is no longer in the policy binds nobody."""
+    """Accounts and the limits they follow.
+
+    A limit that is no longer in the policy still binds those who came under it, until they are gone: a limit that was
+    only renamed must not let all of them through at once.
+    """
 
     def __init__(self, limits: Mapping[LimitName, LimitSpec]) -> None:
         self._limits = dict(limits)
@@ -58,10 +62,12 @@ class AccountBook:
 
         A limit that turned from seats into a rate (or back) is another account: holders give back to the old.
         """
-        self._limits = dict(limits)
+        self._limits.update(limits)  # what is gone is remembered for who asked under the policy before
         changed: list[Account] = []
         gone: list[Account] = []
         for key, account in list(self._accounts.items()):
+            if key[0] not in limits:
+                continue
             seats, rate, burst = self._numbers(*key)
             if isinstance(account, SeatAccount) and rate is None:
                 account.set_seats(float("inf") if seats is None else seats)

@@ -93,7 +93,7 @@ class Evict:
 
 @dataclass(frozen=True, slots=True)
 class Drain:
-    """Everybody who waits is refused now; whoever would have to wait is refused from now on."""
+    """Everybody who waits is refused now, and whoever arrives or has to try again from now on."""
 
 
 @dataclass(frozen=True, slots=True)

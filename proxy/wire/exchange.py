@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Final
 
 from proxy.domain.ids import UpstreamName
 from proxy.domain.messages import Reply, RequestHead
-from proxy.wire.bodies import Framing, LengthBody, request_framing
+from proxy.wire.bodies import ChunkedBody, Framing, LengthBody, request_framing
 from proxy.wire.tunnel import Tunnel
 
 if TYPE_CHECKING:
@@ -97,7 +97,10 @@ class Exchange:
         return self._framing is None
 
     async def small_body(self, limit: int) -> bytes | None:
-        """The whole body if it is at most ``limit`` bytes (itself at most HELD), else None; it stays here."""
+        """The whole body, without its frames, if it is at most ``limit`` bytes (itself at most HELD), else None.
+
+        It stays here as it came, to be sent on.
+        """
         framing = self._framing
         if framing is None:
             return b""
@@ -111,7 +114,8 @@ class Exchange:
                 self._waiter = None
         if not self.received or self._held_size > limit:
             return None
-        return b"".join(self._held)
+        held = b"".join(self._held)
+        return ChunkedBody(unwrap=True).feed(held)[0] if isinstance(framing, ChunkedBody) else held
 
     @property
     def repeatable(self) -> bool:

@@ -223,19 +223,21 @@ def test_who_waits_for_more_than_a_lowered_limit_has_delays_no_other() -> None:
     story.at(5).relimit(creates=seats(4)).expect(Granted("wide"))
 
 
-def test_a_removed_limit_binds_nobody() -> None:
+def test_a_removed_limit_binds_those_who_came_under_it() -> None:
     story = Story(creates=seats(1))
     story.at(0).arrive(*"abc").expect(Granted("a"), Waits("b"), Waits("c"))
-    story.at(1).relimit().expect(Granted("b"), Granted("c"))
-    story.at(2).arrive("d").expect(Granted("d"))
-    story.at(3).relimit(creates=seats(1)).expect()
-    story.at(3).arrive("e").expect(Waits("e"))
+    story.at(1).relimit(other=seats(1)).expect()
+    story.at(1).arrive("d", needs=(need("other"),), route="renamed").expect(Granted("d"))
+    story.at(2).leave("a").expect(Granted("b"))
+    story.at(3).relimit(creates=seats(2)).expect(Granted("c"))
 
 
-def test_a_removed_rate_binds_nobody() -> None:
+def test_a_removed_rate_binds_those_who_came_under_it() -> None:
     story = Story(pace=rate(0.1))
     story.at(0).arrive("a", "b", "c").expect(Granted("a"), Waits("b"), Waits("c"))
-    story.at(1).relimit().expect(Granted("b"), Granted("c"))
+    story.at(1).relimit().expect()
+    story.at(10.1).expect(Granted("b"))
+    story.at(20.2).expect(Granted("c"))
 
 
 def test_a_raised_rate_wakes_as_soon_as_the_new_one_allows() -> None:

@@ -6,8 +6,9 @@ import asyncio
 import sys
 import tempfile
 import time
-from collections.abc import Awaitable, Callable
+from collections.abc import Callable, Coroutine
 from pathlib import Path
+from typing import Any
 
 import uvloop
 from rich.console import Console
@@ -80,7 +81,7 @@ async def full_writes(folder: Path, console: Console) -> list[Check]:
     return checks
 
 
-HEAVY: dict[str, Callable[[Path, Console], Awaitable[list[Check]]]] = {
+HEAVY: dict[str, Callable[[Path, Console], Coroutine[Any, Any, list[Check]]]] = {
     "paced": full_paced,
     "idle": full_idle,
     "writes": full_writes,

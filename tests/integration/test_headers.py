@@ -264,3 +264,20 @@ async def test_an_upstreams_delay_beyond_the_callers_patience_is_not_waited_for(
         answer = await (await on.send(("Headgate-Patience", "5s"))).answer()
         assert (answer.status, answer.body, answer.headers["Retry-After"]) == (429, said, "9")
         assert len(on.up.seen) == 1
+
+
+async def test_a_key_finds_its_place_again_whatever_the_body() -> None:
+    gate = Gate()
+    key = ("Idempotency-Key", '"attempt-7"')
+    async with stage(gate) as on:
+        holder = await on.hold()
+        refused = await (
+            await on.send(key, ("Headgate-Patience", "30ms"), ("X-Name", "first"), body=b'{"a":1}')
+        ).answer()
+        assert refused.status == 429
+        second = await on.waits(("X-Name", "second"))
+        back = await on.waits(key, ("X-Name", "first"), body=b'{"a":1,"retry":true}')
+        gate.open()
+        for caller in (holder, second, back):
+            assert (await caller.answer()).status == 201
+        assert [seen.get("x-name") for seen in on.up.seen] == ["holder", "first", "second"]

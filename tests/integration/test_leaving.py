@@ -93,7 +93,12 @@ async def test_leaving_while_seats_change_hands_loses_no_seat(monkeypatch: pytes
     async with upstream(soon) as e2b, running(POLICY % e2b.url) as proxy:
         records: list[RequestRecord] = []
         counted = proxy.app.metrics.finished
-        monkeypatch.setattr(proxy.app.metrics, "finished", lambda record: (records.append(record), counted(record)))
+
+        def finished(record: RequestRecord) -> None:
+            records.append(record)
+            counted(record)
+
+        monkeypatch.setattr(proxy.app.metrics, "finished", finished)
         tasks = len(asyncio.all_tasks())
 
         async def stay(name: str) -> None:
@@ -157,3 +162,24 @@ async def test_the_oracle_sees_what_is_held() -> None:
             assert (await caller.answer()).status == 201
             caller.leave()
         await nothing_left(proxy, tasks + SEATS)
+
+
+async def test_a_create_already_sent_is_finished_and_holds_its_seat_to_the_end() -> None:
+    """Cancelling it could leave a sandbox that nobody knows; meanwhile the seat is still in use."""
+    gate = Gate()
+    async with upstream(gate) as e2b, running(POLICY.replace("seats: 4", "seats: 1") % e2b.url) as proxy:
+        tasks = len(asyncio.all_tasks())
+        gone, next_one = await RawCaller.connect(proxy.url), await RawCaller.connect(proxy.url)
+        gone.send(create("gone"))
+        await until(lambda: len(e2b.seen) == 1)
+        next_one.send(create("next"))
+        await until(lambda: proxy.waiting() == 1)
+        gone.leave()
+        await until(lambda: proxy.app.front.connected == 1, "the proxy knows that it left")
+        assert (e2b.now, proxy.waiting()) == (1, 1)
+        gate.open()
+        assert (await next_one.answer()).status == 201
+        next_one.leave()
+        await nothing_left(proxy, tasks + 1)
+        assert e2b.peak == 1
+        assert e2b.connections == 1, "the first connection was kept: its reply was read to the end"

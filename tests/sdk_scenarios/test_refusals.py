@@ -91,8 +91,8 @@ async def test_every_refusal_of_a_create(sdk: Sdk) -> None:
         assert len(world.fakes["held"].seen.creates) == 5, "only the seats' holders were sent"
 
 
-async def test_more_copies_than_there_are_seats(newest: Sdk) -> None:
-    async with refusing() as world, remote(newest) as client:
+async def test_more_copies_than_there_are_seats(both_newest: Sdk) -> None:
+    async with refusing() as world, remote(both_newest) as client:
         await client.done("create", "one", api_url=f"{world.proxy.url}/big")
         told = await client.call("fork", "one", 5)
         assert (common(told["class"]), told["status"]) == ("Sandbox", 400)
@@ -103,7 +103,7 @@ async def test_more_copies_than_there_are_seats(newest: Sdk) -> None:
 
 HURRY = """
 version: 1
-timeouts: {{total: 300ms}}
+timeouts: {{total: 1s}}
 upstreams:
   hurry: {{url: "{url}", dialect: e2b, prefix: /hurry}}
   queue: {{url: "{url}", dialect: e2b, prefix: /queue}}

@@ -57,8 +57,8 @@ def part_below_one_seat(world: World) -> bool:
     parts = {"small": 1.0, "big": 99.0}
     closed_loop(world, "big", 60, 3.0, weight=99.0)
     closed_loop(world, "small", 5, 3.0, weight=1.0)
-    world.run(4000)
-    return fair(world, 100, 4000, max_min(dict.fromkeys(parts, 60), 12, parts), 0.1)
+    world.run(2500)
+    return fair(world, 100, 2500, max_min(dict.fromkeys(parts, 60), 12, parts), 0.1)
 
 
 def many_tenants_few_seats(world: World) -> bool:

@@ -11,7 +11,7 @@ from proxy.fakes import E2BConfig, FakeE2B
 from proxy.fakes.clock import Clock
 from proxy.fakes.temper import FakeTemper
 from proxy.fakes.temper_config import TemperConfig
-from tests.support.callers import Answer, Crowd, crowd
+from tests.support.callers import CREATE, KEY, Answer, Crowd, crowd
 from tests.support.policies import quick_beats
 from tests.support.proxies import Proxy, running
 from tests.support.waiting import until
@@ -48,8 +48,8 @@ class Scene:
         return task
 
     async def _asking(self, job: str) -> None:
-        named = {name.replace("-", "_"): value for name, value in self.headers(job).items()}
-        answer = await self.people.create(self.base, **named)
+        fields = {"x-api-key": KEY, "content-type": "application/json", **self.headers(job)}
+        answer = await self.people.send("POST", f"{self.base}/sandboxes", CREATE, fields)
         self.answers[job] = answer
         if answer.sandbox:
             self.finish(job)

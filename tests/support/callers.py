@@ -15,6 +15,8 @@ from urllib.parse import urlsplit
 import aiohttp
 from multidict import CIMultiDict, CIMultiDictProxy
 
+from tests.support.waiting import WITHIN
+
 KEY = "e2b_00ff00ff"
 CREATE = b'{"templateID":"base","timeout":600}'
 """The provisioner's exact body."""
@@ -97,7 +99,11 @@ class RawCaller:
         self._writer.write(data)
 
     async def answer(self) -> Answer:
-        """The next final reply that has a Content-Length (or none and no body)."""
+        """The next final reply that has a Content-Length (or none and no body); TimeoutError if it does not come."""
+        async with asyncio.timeout(WITHIN):
+            return await self._final()
+
+    async def _final(self) -> Answer:
         while True:
             head = await self._reader.readuntil(b"\r\n\r\n")
             line, *lines = head.decode("latin-1").strip().split("\r\n")

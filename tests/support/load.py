@@ -36,7 +36,7 @@ class Callers:
 
     def __init__(self, url: str) -> None:
         parts = urlsplit(url)
-        self._host, self._port = parts.hostname, parts.port
+        self._host, self._port = parts.hostname or "", parts.port or 0
         self._loop = asyncio.get_running_loop()
         self._open: dict[int, _Caller] = {}
         self.statuses: dict[int, int] = {}

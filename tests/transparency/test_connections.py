@@ -157,6 +157,39 @@ async def test_a_stale_connection_is_not_replaced_for_one_that_may_not() -> None
         assert up.saw.count(b"POST /2") == 1
 
 
+async def test_a_big_upload_does_not_trust_an_old_connection() -> None:
+    """Repeatable by its method, but its body is not kept: were the connection stale, it could not be sent again."""
+
+    async def script(side: Side) -> None:
+        await side.head()
+        side.send(OK)
+        await side.rest()
+
+    async with upstream(script) as up, headgate(up.port) as proxy, caller(proxy.port) as side:
+        side.send(GET % 1)
+        await side.until(b"\r\n\r\nok")
+        for stack in proxy.app.connections._idle.values():
+            for kept in stack:
+                kept.idle_since -= 10
+        side.send(b"PUT /2 HTTP/1.1\r\nHost: a\r\nContent-Length: 1000000\r\n\r\n")
+        assert (await side.head()).startswith(b"HTTP/1.1 200 OK\r\n")
+        assert b"PUT" not in up.connections[0].received
+
+
+async def test_a_reply_that_was_looked_into_is_passed_on_when_the_upstream_has_gone() -> None:
+    """Judging it took its whole body, and with that the end of the connection."""
+    policy = """
+version: 1
+upstreams: {api: {url: "http://127.0.0.1:%(port)d"}}
+routes: [{name: all, match: {upstream: api}, retry: {also: [{status: 409, body: other}]}}]
+"""
+    script = replies(b"HTTP/1.1 409 Conflict\r\n\r\nthis conflict", close=True)
+    async with upstream(script) as up, headgate(up.port, policy) as proxy, caller(proxy.port) as side:
+        side.send(GET % 1)
+        reply = await side.rest()
+        assert reply.startswith(b"HTTP/1.1 409 Conflict\r\n") and reply.endswith(b"\r\n\r\nthis conflict")
+
+
 async def test_an_upstream_that_closes_an_idle_connection_is_believed() -> None:
     close = asyncio.Event()
 
@@ -217,7 +250,7 @@ LEAVING = {
     "in-its-own-body": (b"POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 100\r\n\r\nhalf", b""),
     "with-more-requests-sent": (GET % 0 + GET % 1, STREAM),
     "while-nothing-is-read-of-it": (
-        b"POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 50000000\r\n\r\n" + bytes(4 << 20),
+        b"POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 50000000\r\n\r\n" + bytes(40 << 20),
         b"",
     ),
 }
@@ -244,7 +277,7 @@ async def test_a_caller_that_leaves_ends_its_request_within_a_second(
         left = time.monotonic()
         side.cut(reset=how == "reset")
         await happens(lambda: proxy.app.connections.open == 0)
-        assert time.monotonic() - left < 1.2  # the sweep's half second, and a busy machine
+        assert time.monotonic() - left < 2  # half a second at most, of the sweep; the rest is for a busy machine
         theirs.read_on()
         await theirs.rest()
         assert len(up.connections) == 1

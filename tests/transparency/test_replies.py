@@ -15,7 +15,7 @@ REPLIES = {
     "no-reason": b"HTTP/1.1 200\r\nContent-Length: 0\r\n\r\n",
     "odd-reason": b"HTTP/1.1 299 caf\xe9  is\topen \r\nContent-Length: 1\r\n\r\nx",
     "odd-status": b"HTTP/1.1 999 So What\r\nContent-Length: 0\r\n\r\n",
-    "fields": b"HTTP/1.1 200 OK\r\nset-cookie: a=1\r\nSet-Cookie: b\r\nX-EMPTY:\r\nx:   a  \r\ncontent-length: 1\r\n\r\nx",
+    "fields": b"HTTP/1.1 200 OK\r\nset-cookie: a=1\r\nSet-Cookie: b\r\nX-E:\r\nx: a \r\ncontent-length: 1\r\n\r\nx",
     "own-timing": b"HTTP/1.1 200 OK\r\nServer-Timing: db;dur=53\r\nContent-Length: 0\r\n\r\n",
     "no-content": b"HTTP/1.1 204 No Content\r\nX: 1\r\n\r\n",
     "not-modified": b'HTTP/1.1 304 Not Modified\r\nETag: "a"\r\nContent-Length: 1000\r\n\r\n',

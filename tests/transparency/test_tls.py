@@ -161,6 +161,31 @@ async def test_a_big_body_and_a_tunnel(authority: Authority, caplog: pytest.LogC
     assert caplog.records == []
 
 
+ENDS = {
+    "reply": (b"", b"HTTP/1.1 200 OK\r\n\r\n"),
+    "tunnel": (
+        b"Connection: upgrade\r\nUpgrade: x\r\n",
+        b"HTTP/1.1 101 Go\r\nUpgrade: x\r\nConnection: upgrade\r\n\r\n",
+    ),
+}
+
+
+@pytest.mark.parametrize(("fields", "head"), ENDS.values(), ids=ENDS)
+async def test_all_of_it_and_its_end_at_once(authority: Authority, fields: bytes, head: bytes) -> None:
+    """Several records and the end in one read: everything is over before anybody could ask for the body."""
+    context = server_context(authority.certificate("at-once", "127.0.0.1"))
+
+    async def script(side: Side) -> None:
+        await side.head()
+        side.send(head + b"all of it")
+
+    async with upstream(script, context) as up, headgate(up.port, policy(ca_file=authority.file)) as proxy:
+        for _ in range(20):
+            async with caller(proxy.port) as side:
+                side.send(b"GET / HTTP/1.1\r\nHost: a\r\n" + fields + b"\r\n")
+                assert (await side.rest()).endswith(b"\r\n\r\nall of it")
+
+
 async def test_an_upstream_that_dies_in_a_reply_is_noticed(authority: Authority) -> None:
     context = server_context(authority.certificate("dies", "127.0.0.1"))
     go, text = asyncio.Event(), policy(ca_file=authority.file)

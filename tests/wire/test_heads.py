@@ -33,7 +33,10 @@ def test_what_is_well_formed_is_kept_byte_for_byte(fields: list[tuple[bytes, byt
         assert head.get_all(name.lower()) == values
 
 
-@given(fields=FIELDS, reason=VALUE, status=st.integers(min_value=100, max_value=999))
+STATUS = st.integers(min_value=100, max_value=999).filter(lambda status: status != 101)  # which must name a protocol
+
+
+@given(fields=FIELDS, reason=VALUE, status=STATUS)
 def test_replies_are_kept_byte_for_byte(fields: list[tuple[bytes, bytes]], reason: bytes, status: int) -> None:
     line = b"HTTP/1.1 %d %b" % (status, reason)
     head = parse_response(line + b"\r\n" + block(fields) + b"\r\n")
@@ -85,6 +88,12 @@ def test_an_end_is_found_only_when_it_is_there(cut: int) -> None:
 def test_malformed_status_lines(line: bytes) -> None:
     with pytest.raises(BadRequest):
         parse_response(line + b"\r\nContent-Length: 0\r\n\r\n")
+
+
+def test_a_101_names_its_protocol() -> None:
+    assert parse_response(b"HTTP/1.1 101 Go\r\nUpgrade: x\r\nConnection: upgrade\r\n\r\n").status == 101
+    with pytest.raises(BadRequest):
+        parse_response(b"HTTP/1.1 101 Go\r\n\r\n")
 
 
 @pytest.mark.parametrize("field", [b"X : y", b" X: y", b": y", b"X\0: y", b"X: a\0b", b"X: a\rb", b"X", b"caf\xe9: y"])

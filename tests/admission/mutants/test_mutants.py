@@ -26,8 +26,8 @@ PROOFS = (
     ("tests/admission/test_pool_machine.py",),
 )
 """The quick ones first; the first that fails has caught it."""
-EXAMPLES = "40"
-"""Histories of the state machine per mutant."""
+_QUICK = {"HEADGATE_EXAMPLES": "40", "PYTEST_DISABLE_PLUGIN_AUTOLOAD": "1", "PYTHONDONTWRITEBYTECODE": "1"}
+"""Few histories of the state machine; none of pytest's plugins, which take longer to load than most proofs run."""
 CAUGHT, SURVIVED = 1, 0
 """pytest's exit codes; any other means that the proofs did not run."""
 _GUARD = """
@@ -44,10 +44,10 @@ def verdict(mutant: Mutant | None, home: Path) -> tuple[int, str]:
         shutil.copytree(ROOT / package, home / package, ignore=unwanted)
     (home / "tests/__init__.py").touch()
     (home / "conftest.py").write_text(_GUARD)
-    shutil.copy(ROOT / "pyproject.toml", home)
+    (home / "pytest.ini").write_text("[pytest]\npythonpath = .\nfilterwarnings = error\n")
     if mutant is not None:
         mutant.infect(home / "proxy")
-    environment = {**os.environ, "HEADGATE_EXAMPLES": EXAMPLES, "PYTHONDONTWRITEBYTECODE": "1"}
+    environment = {**os.environ, **_QUICK}
     code, words = SURVIVED, ""
     for proofs in PROOFS:
         command = [sys.executable, "-m", "pytest", "-x", "-q", "--no-header", "-p", "no:cacheprovider", *proofs]

@@ -1,0 +1,81 @@
+"""``python -m chaos``: every fault in both places, as a table. Exit 1 where an invariant broke.
+
+python -m chaos                      # all of it
+python -m chaos latency down         # only faults whose names begin so
+python -m chaos --callers 1000 --seats 50
+"""
+
+from __future__ import annotations
+
+import argparse
+import sys
+from collections.abc import Iterator, Sequence
+
+import uvloop
+from rich.console import Console
+from rich.table import Table
+
+from chaos.faults import FAULTS, Fault
+from chaos.report import BEATS, Place, Report, broken
+from chaos.storm import Size, run
+from chaos.toxics import Toxiproxy, binary, toxiproxy
+
+PLACES: tuple[Place, Place] = ("upstream", "receiver")
+
+_COLUMNS = ("fault", "before the", "served", "refused", "peak", "cut", "twice", "left", "ok / missed / failed", "s")
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Run what was asked for; the exit status."""
+    arguments = _parser().parse_args(argv)
+    wanted = [fault for fault in FAULTS if fault.name.startswith(tuple(arguments.faults or [""]))]
+    if not wanted:
+        Console(stderr=True).print("no such fault; there are: " + ", ".join(fault.name for fault in FAULTS))
+        return 2
+    size = Size(arguments.callers, arguments.seats)
+    console = Console(width=max(Console().width, 120))
+    with toxiproxy(binary()) as server:
+        reports = uvloop.run(_all(server, wanted, size, console))
+    console.print(table(reports, size))
+    found = [f"{report.fault} before the {report.place}: {what}" for report in reports for what in broken(report)]
+    for line in found:
+        console.print(line, style="red")
+    return 1 if found else 0
+
+
+async def _all(server: Toxiproxy, faults: Sequence[Fault], size: Size, console: Console) -> list[Report]:
+    reports = []
+    with console.status("") as status:
+        for place, fault in _pairs(faults):
+            status.update(f"{fault.name} before the {place}")
+            reports.append(await run(server, fault, place, size))
+    return reports
+
+
+def _pairs(faults: Sequence[Fault]) -> Iterator[tuple[Place, Fault]]:
+    return ((place, fault) for place in PLACES for fault in faults)
+
+
+def table(reports: Sequence[Report], size: Size) -> Table:
+    """A row for each run; what broke an invariant is red."""
+    found = Table(*_COLUMNS, title=f"{size.callers} creates at once against {size.seats} seats")
+    for report in reports:
+        beats = " / ".join(str(report.beats[name]) for name in BEATS)
+        peak = f"{report.peak}" + (f" (+{report.unnoticed})" if report.unnoticed else "")
+        left = ", ".join(report.left) or "0"
+        cells = [report.fault, report.place, str(report.served), report.refused(), peak, str(report.cut)]
+        cells += [str(len(report.twice)), left, beats, f"{report.seconds:.1f}"]
+        found.add_row(*cells, style="red" if broken(report) else None)
+    return found
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(prog="python -m chaos", description="Break the network and look what holds.")
+    parser.add_argument("faults", nargs="*", metavar="FAULT", help="faults whose names begin so; all without")
+    parser.add_argument("--callers", type=int, default=200, help="creates at once (200)")
+    parser.add_argument("--seats", type=int, default=20, help="how many the upstream may see (20)")
+    return parser
+
+
+if __name__ == "__main__":
+    sys.exit(main())
