@@ -43,10 +43,10 @@ docs:  ## writes docs/policy.md from the policy schema
 
 check: lint types test package chart  ## all that CI runs
 
-chaos:  ## only the tests that break the network
+chaos:  ## breaks the network in every way, and prints what held as a table
 	@scripts/setup-python dev
 	@scripts/setup-tools toxiproxy
-	@$(BIN)/python -m pytest chaos $(ARGS)
+	@$(BIN)/python -m chaos $(ARGS)
 
 bench:  ## side by side with HAProxy, nginx and Envoy
 	@scripts/setup-python dev

@@ -8,6 +8,7 @@ python -m chaos --callers 1000 --seats 50
 from __future__ import annotations
 
 import argparse
+import logging
 import sys
 from collections.abc import Iterator, Sequence
 
@@ -22,7 +23,7 @@ from chaos.toxics import Toxiproxy, binary, toxiproxy
 
 PLACES: tuple[Place, Place] = ("upstream", "receiver")
 
-_COLUMNS = ("fault", "before the", "served", "refused", "peak", "cut", "twice", "left", "ok / missed / failed", "s")
+_COLUMNS = ("fault", "place", "served", "refused", "peak", "cut", "twice", "left", "beats", "s")
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -33,6 +34,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         Console(stderr=True).print("no such fault; there are: " + ", ".join(fault.name for fault in FAULTS))
         return 2
     size = Size(arguments.callers, arguments.seats)
+    logging.disable(logging.WARNING)  # a broken receiver is complained of, and here every second one is broken
     console = Console(width=max(Console().width, 120))
     with toxiproxy(binary()) as server:
         reports = uvloop.run(_all(server, wanted, size, console))
@@ -58,7 +60,8 @@ def _pairs(faults: Sequence[Fault]) -> Iterator[tuple[Place, Fault]]:
 
 def table(reports: Sequence[Report], size: Size) -> Table:
     """A row for each run; what broke an invariant is red."""
-    found = Table(*_COLUMNS, title=f"{size.callers} creates at once against {size.seats} seats")
+    found = Table(*_COLUMNS, title=f"{size.callers} creates at once, {size.seats} seats; beats: {' / '.join(BEATS)}")
+    found.columns[0].no_wrap = True
     for report in reports:
         beats = " / ".join(str(report.beats[name]) for name in BEATS)
         peak = f"{report.peak}" + (f" (+{report.unnoticed})" if report.unnoticed else "")

@@ -1,10 +1,13 @@
-"""What every chaos test shares: one real toxiproxy server for the session."""
+"""What every chaos test shares: one real toxiproxy server for the session, and the loop that production runs on."""
 
 from collections.abc import Iterator
 
 import pytest
 
 from chaos import toxics
+from tests.support.loops import pytest_asyncio_loop_factories
+
+__all__ = ["pytest_asyncio_loop_factories"]
 
 
 @pytest.fixture(scope="session")

@@ -63,12 +63,12 @@ class Crowd:
 
     async def ask(self, url: str, numbers: range) -> None:
         """These callers come at once; returns when all are connected and have sent their create."""
-        parts, loop = urlsplit(url), asyncio.get_running_loop()
+        loop, (host, port), base = asyncio.get_running_loop(), address(url), urlsplit(url).path
 
         async def come(number: int) -> None:
-            caller = Caller(number, _create(parts.path, number))
+            caller = Caller(number, _create(base, number))
             self.callers[number] = caller
-            await loop.create_connection(lambda: caller, parts.hostname, parts.port)
+            await loop.create_connection(lambda: caller, host, port)
 
         await asyncio.gather(*map(come, numbers))
 
@@ -86,6 +86,13 @@ class Crowd:
         """Everybody who is still there hangs up."""
         for caller in self.callers.values():
             caller.leave()
+
+
+def address(url: str) -> tuple[str, int]:
+    """Host and port of a base URL."""
+    parts = urlsplit(url)
+    assert parts.hostname is not None and parts.port is not None
+    return parts.hostname, parts.port
 
 
 def number_of(body: bytes) -> int:

@@ -1,8 +1,8 @@
 """The catalogue: which faults the network gets, and how long each one stays.
 
 A fault **passes** (bytes come late, slowly or in pieces, and all of them come), **cuts** (connections end in the
-middle) or **sticks** (bytes vanish and nothing ends). What passes stays for a whole burst; what cuts or sticks is undone in the
-middle of one, so that the same burst also sees the way back.
+middle) or **sticks** (bytes vanish and nothing ends). What passes stays for a whole burst; what cuts or sticks is
+undone in the middle of one, so that the same burst also sees the way back.
 """
 
 from __future__ import annotations

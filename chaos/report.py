@@ -7,10 +7,15 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Final, Literal
 
+from chaos.crowd import CUT
+
 Place = Literal["upstream", "receiver"]
 
 BEATS: Final = ("ok", "missed", "failed")
 """How a beat may end here; the fake Temper gives no reason for any other."""
+
+ENDS: Final = frozenset({"201", "503", "504", CUT})
+"""How a create may end for its caller: served, never sent, sent and nobody knows, or a reply cut in the middle."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -30,6 +35,8 @@ class Report:
     busy_peak: int
     cut: int
     twice: list[int]
+    denied: list[int]
+    """Callers who were told that their create was not processed, while the upstream had it."""
     mixed_up: list[int]
     """Callers who were given a sandbox that is not theirs."""
     left: Mapping[str, object]
@@ -79,12 +86,15 @@ def _admission(report: Report, said: _Findings) -> None:
     most = 0 if report.harmless else report.cut
     said.unless(report.unnoticed <= most, f"{report.unnoticed} creates let go of, and {most} cut")
     said.unless(not report.twice, f"sent twice although it may have been processed: callers {report.twice}")
+    said.unless(not report.denied, f"said to be not processed, and it had arrived: callers {report.denied}")
     said.unless(not report.mixed_up, f"given somebody else's sandbox: callers {report.mixed_up}")
 
 
 def _tickets(report: Report, said: _Findings) -> None:
     ended = report.outcomes.total()
     said.unless(ended == report.asked, f"{report.asked - ended} of {report.asked} callers never heard how it ended")
+    others = set(report.outcomes) - ENDS
+    said.unless(not others, f"answers that no fault here explains: {sorted(others)}")
     if report.harmless:
         said.unless(report.served == report.asked, f"refused, and nothing was in the way: {report.refused()}")
     said.unless(not report.left, f"left over: {dict(report.left)}")

@@ -10,9 +10,9 @@ from collections import Counter
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
-from urllib.parse import urlsplit
+from typing import Final
 
-from chaos.crowd import Crowd
+from chaos.crowd import Crowd, address
 from chaos.faults import CREATE_SECONDS
 from chaos.ledger import HeldClock, Ledger, WatchedE2B
 from chaos.report import Place
@@ -24,7 +24,10 @@ from proxy.fakes.e2b_config import E2BConfig
 from proxy.fakes.temper import FakeTemper
 from tests.support.proxies import Proxy, running
 
-TENANT = "acme"
+TENANT: Final = "acme"
+
+NOT_PROCESSED: Final = "503"
+"""What Headgate says of an upstream that cannot be reached; where a request was sent it says 504 instead."""
 
 POLICY = """
 version: 1
@@ -115,6 +118,11 @@ class Stage:
         held = ((caller.number, caller.sandbox) for caller in self.crowd.callers.values())
         return sorted(number for number, sandbox in held if sandbox and theirs.get(sandbox) != str(number))
 
+    def denied(self) -> list[int]:
+        """Callers who were told that their create was not processed, while the upstream had it."""
+        told = (number for number, caller in self.crowd.callers.items() if caller.outcome == NOT_PROCESSED)
+        return sorted(number for number in told if self.ledger.arrivals[number] > self.ledger.refused[number])
+
 
 @asynccontextmanager
 async def stage(server: Toxiproxy, *, seats: int, cap: int, every: str) -> AsyncIterator[Stage]:
@@ -122,10 +130,11 @@ async def stage(server: Toxiproxy, *, seats: int, cap: int, every: str) -> Async
     crowd, clock = Crowd(), HeldClock()
     ledger = Ledger(cap, crowd.ended)
     config = E2BConfig(create_seconds=CREATE_SECONDS, live_limit=10_000)
-    async with WatchedE2B(config, clock, ledger) as e2b, FakeTemper() as temper:
+    e2b = WatchedE2B(config, clock, ledger)
+    async with e2b, FakeTemper() as temper:
         with (
-            server.between("upstream", *_address(e2b.url)) as up,
-            server.between("receiver", *_address(temper.url)) as receiver,
+            server.between("upstream", *address(e2b.url)) as up,
+            server.between("receiver", *address(temper.url)) as receiver,
         ):
             text = POLICY.format(e2b=_url(up), temper=_url(receiver), seats=seats, every=every)
             async with running(text) as proxy:
@@ -138,12 +147,6 @@ async def stage(server: Toxiproxy, *, seats: int, cap: int, every: str) -> Async
                     yield scene
                 finally:
                     crowd.leave()
-
-
-def _address(url: str) -> tuple[str, int]:
-    parts = urlsplit(url)
-    assert parts.hostname is not None and parts.port is not None
-    return parts.hostname, parts.port
 
 
 def _url(link: Link) -> str:

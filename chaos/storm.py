@@ -38,14 +38,14 @@ class Size:
     callers: int = 200
     seats: int = 20
     cap: int | None = None
+    every: str = "1s"
+    """The cadence of progress."""
 
 
 async def run(server: Toxiproxy, fault: Fault, place: Place, size: Size | None = None) -> Report:
     """Make a run and tell what it showed. AssertionError where it comes to a standstill."""
     size = size or Size()
-    every = (
-        "60s" if _hangs(fault, place) else "1s"
-    )  # so long may a delivery take: one that hangs must outlast the burst
+    every = "60s" if _hangs(fault, place) else size.every  # a delivery that hangs must outlast the burst
     async with stage(server, seats=size.seats, cap=size.cap or size.seats, every=every) as scene:
         storm = _Storm(scene, fault, place, size)
         return await storm.run()
@@ -115,12 +115,10 @@ class _Storm:
     async def _through_the_receiver(self) -> None:
         await self._gather()
         await self._first_beat()
-        before = self._scene.beats()
-        with self._fault.on(self._scene.links["receiver"]):
-            await until(
-                lambda: (self._scene.beats() - before).total() >= self._size.seats, "beats go on", within=WITHIN
-            )
-            self._scene.clock.free()
+        scene, before = self._scene, self._scene.beats()
+        with self._fault.on(scene.links["receiver"]):
+            await until(lambda: (scene.beats() - before).total() >= self._size.seats, "beats go on", within=WITHIN)
+            scene.clock.free()
             await self._all_told(self._burst)
 
     async def _through_a_hanging_receiver(self) -> int:
@@ -198,6 +196,7 @@ class _Storm:
             busy_peak=ledger.busy_peak,
             cut=ledger.cut,
             twice=ledger.twice(),
+            denied=scene.denied(),
             mixed_up=scene.mixed_up(),
             left=left,
             beats=beats,

@@ -1,4 +1,7 @@
-"""Everything that can happen to a pool, and everything it can decide. Frozen values; no behaviour."""
+"""Everything that can happen to a pool, and everything it can decide. Values that nobody changes; no behaviour.
+
+Those that every request makes are not frozen, only because a frozen one takes three times as long to make.
+"""
 
 from __future__ import annotations
 
@@ -9,7 +12,7 @@ from enum import Enum
 from proxy.domain.ids import LimitName, RouteName, Scope, Seconds, TenantName, TicketId, VisitId
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class Need:
     """What a ticket takes of one limit: ``cost`` seats of the account ``scope`` (a rate always takes 1)."""
 
@@ -28,13 +31,12 @@ class Bounds:
 
 @dataclass(slots=True)
 class Arrive:
-    """A caller arrives at a route, for the first time or again. Never changed; not frozen only because one is
-    made for every request, and a frozen one takes three times as long to make.
+    """A caller arrives at a route, for the first time or again.
 
-    Again: ``claims`` names its ticket, or ``identity`` (a digest of its key, or of method, target and body)
+    Again: ``claims`` names its ticket, or ``identity`` (its key's digest, or what method, target and body are)
     fits a place that lingers; the oldest such place is taken back. ``ticket`` is the name a new place gets.
-    ``gate`` is the account of upstream hints it shares, ``first`` refuses early where the ETA is beyond
-    patience and linger.
+    ``gate`` is the account of upstream hints it shares; ``refuse_early`` refuses where the ETA is beyond patience
+    and linger.
     """
 
     ticket: TicketId
@@ -52,7 +54,7 @@ class Arrive:
     refuse_early: bool = False
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class Leave:
     """The visit is over: a waiting place is gone, held seats are free. Unknown or past visits are silence."""
 
@@ -131,7 +133,7 @@ class Why(Enum):
     SUPERSEDED = "another connection presented the ticket"
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class Granted:
     """The visit holds all its seats from now on."""
 
