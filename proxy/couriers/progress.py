@@ -137,6 +137,8 @@ class ProgressCouriers:
         try:
             letter = watch.recipe.fill(watch.vigil.values())
             status = await self._carry(letter, watch.recipe.timeout)
+            if watch.sent_to is not None:
+                watch.sent_to.silent = False
             result = judge(status, watch.recipe.sink)
             if result == "failed":
                 self._complain(watch.recipe.sink.name, f"answered {status}")

@@ -41,6 +41,8 @@ class Receiver:
         self._under_way: set[asyncio.Task[None]] = set()
         self._pump: asyncio.Task[None] | None = None
         self._room = asyncio.Event()
+        self.silent = False
+        """A grant has waited for it in vain, and it has not replied since: no further grant waits for it."""
 
     @property
     def idle(self) -> bool:

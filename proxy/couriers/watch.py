@@ -16,7 +16,8 @@ from proxy.policy.templates import Values
 
 GRACE: Final = 0.25
 """Seconds that the end of a vigil waits for a delivery under way before it is cut off. Long enough for a
-receiver that lives; the request goes on that much later at worst."""
+receiver that lives; the request goes on that much later at worst. One that was waited for in vain is not waited
+for again before it has replied: a dead receiver must not cost every grant this much."""
 
 
 class Office(Protocol):
@@ -42,6 +43,7 @@ class Watch:
         "receiver",
         "recipe",
         "scheduled",
+        "sent_to",
         "skipped",
         "until",
         "vigil",
@@ -57,6 +59,7 @@ class Watch:
         self.skipped = False
         self.scheduled = True
         self.receiver: Receiver | None = None
+        self.sent_to: Receiver | None = None
         self.delivery: asyncio.Task[None] | None = None
 
     def stop(self) -> None:
@@ -72,7 +75,7 @@ class Watch:
 
     def launch(self) -> asyncio.Task[None] | None:
         """The receiver has room: start the delivery, unless the time for it is over."""
-        self.receiver = None
+        self.sent_to, self.receiver = self.receiver, None
         loop = asyncio.get_running_loop()
         now = loop.time()
         if now >= self.until:
@@ -116,31 +119,38 @@ class WatchVigil:
     async def end(self) -> None:
         """Send nothing more. A delivery under way is awaited for :data:`GRACE` seconds, then cancelled.
 
+        One to a silent receiver is cancelled at once.
         Cancelled: the delivery is cancelled too, and nothing more is sent. A second call does nothing more.
         """
-        tasks = []
+        under_way = []
         for watch in self.watches:
             if watch.last is not None:
                 self.office.sent(watch, watch.last)
             watch.stop()
             if watch.delivery is not None:
-                tasks.append(watch.delivery)
+                under_way.append((watch.delivery, watch.sent_to))
         self._fixed, self._describe = (
             {},
             _nothing,
         )  # rows left in the timetable must not keep the request alive
-        if tasks:
-            await _finish(tasks)
+        if under_way:
+            await _finish(under_way)
 
 
-async def _finish(tasks: list[asyncio.Task[None]]) -> None:
+async def _finish(under_way: list[tuple[asyncio.Task[None], Receiver | None]]) -> None:
+    tasks = [task for task, _ in under_way]
+    waited_for = [task for task, receiver in under_way if receiver is None or not receiver.silent]
     try:
-        _, late = await asyncio.wait(tasks, timeout=GRACE)
+        if waited_for:
+            await asyncio.wait(waited_for, timeout=GRACE)
     except asyncio.CancelledError:
         for task in tasks:
             task.cancel()
         raise
-    for task in late:
+    late = [(task, receiver) for task, receiver in under_way if not task.done()]
+    for task, receiver in late:
         task.cancel()
+        if receiver is not None and task in waited_for:
+            receiver.silent = True
     if late:
-        await asyncio.wait(late)
+        await asyncio.wait([task for task, _ in late])

@@ -61,6 +61,14 @@ class Head:
     def __contains__(self, name: bytes) -> bool:
         return name in self._first
 
+    def repeats(self, name: bytes) -> bool:
+        """Whether a field is there more than once."""
+        return self._more is not None and name in self._more
+
+    def has_any(self, names: frozenset[bytes]) -> bool:
+        """Whether any of these lower-case names is present."""
+        return not names.isdisjoint(self._first)
+
     def any_of(self, names: frozenset[bytes]) -> frozenset[bytes]:
         """Which of these lower-case names are present."""
         return names.intersection(self._first)

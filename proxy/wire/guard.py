@@ -23,7 +23,8 @@ MAX_LENGTH: Final = 2**63 - 1
 """Content-Length and chunk sizes beyond are refused: other parsers wrap around there."""
 
 _TOKEN: Final = rb"[!#$%&'*+\-.^_`|~0-9A-Za-z]+"
-_REQUEST_LINE: Final = re.compile(rb"(" + _TOKEN + rb") ([\x21-\x7e]+) HTTP/(\d\.\d)")
+_REQUEST_LINE: Final = re.compile(rb"(" + _TOKEN + rb") ([\x21\x22\x24-\x7e]+) HTTP/1\.([01])")
+_OTHER_VERSION: Final = re.compile(_TOKEN + rb" [\x21-\x7e]+ HTTP/\d\.\d")
 _VALUE_BYTES: Final = bytes(b for b in range(256) if b == 9 or (b >= 32 and b != 127))
 _TOKEN_BYTES: Final = b"!#$%&'*+-.^_`|~0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz"
 _HOST: Final = re.compile(rb"(?:\[[0-9A-Fa-f:.]+\]|[A-Za-z0-9\-._~%]+)(?::\d{1,5})?")
@@ -55,27 +56,29 @@ def check_names(keys: list[bytes], block: bytes) -> None:
         raise BadRequest(_what_is_wrong(block))
 
 
-def check_request_line(line: bytes) -> None:
-    """Hold a request line against the grammar; BadRequest with 400, 501 or 505 otherwise."""
+def check_request_line(line: bytes) -> tuple[str, bytes, int]:
+    """Method, target and minor version of a request line; BadRequest with 400, 501 or 505 where it is none."""
     if len(line) > MAX_LINE:
         raise BadRequest(f"the request line is longer than {MAX_LINE} bytes", 431)
     found = _REQUEST_LINE.fullmatch(line)
     if found is None:
-        raise BadRequest("the request line is malformed")
-    if found[3] not in (b"1.1", b"1.0"):
-        raise BadRequest("only HTTP/1.1 and HTTP/1.0 are spoken here", 505)
-    if found[1] == b"CONNECT":
-        raise BadRequest("CONNECT is not offered", 501)
-    if b"#" in found[2]:
+        if not _OTHER_VERSION.fullmatch(line):
+            raise BadRequest("the request line is malformed")
+        if not line.endswith((b" HTTP/1.1", b" HTTP/1.0")):
+            raise BadRequest("only HTTP/1.1 and HTTP/1.0 are spoken here", 505)
         raise BadRequest("the request target holds a fragment")
+    method, target, minor = found.groups()
+    if method == b"CONNECT":
+        raise BadRequest("CONNECT is not offered", 501)
+    return method.decode("ascii"), target, 1 if minor == b"1" else 0
 
 
 def check_request(head: RequestHead) -> None:
     """What the fields of a request must agree on: framing, Host, Connection, Expect, Upgrade."""
     _check_host(head)
-    special = head.any_of(_SPECIAL)
-    if not special:
+    if not head.has_any(_SPECIAL):
         return
+    special = head.any_of(_SPECIAL)
     _check_framing(head)
     if special & _SUSPECT_TWINS:
         raise BadRequest("a header name with _ looks like Content-Length or Transfer-Encoding")
@@ -91,14 +94,14 @@ def check_request(head: RequestHead) -> None:
 
 
 def _check_host(head: RequestHead) -> None:
-    hosts = head.get_all(b"host")
-    if len(hosts) > 1:
+    host = head.get(b"host")
+    if head.repeats(b"host"):
         raise BadRequest("more than one Host header")
-    if not hosts:
+    if host is None:
         if head.minor >= 1:
             raise BadRequest("the Host header is missing")
         return
-    if hosts[0] and not _HOST.fullmatch(hosts[0]):
+    if host and not _HOST.fullmatch(host):
         raise BadRequest("the Host header is malformed")
 
 

@@ -50,10 +50,9 @@ def parse_request(data: bytes) -> RequestHead:
     """The head in ``data``, which ends with its empty line. BadRequest where it is malformed or hostile."""
     line_end = data.index(b"\r\n")
     line = data[:line_end]
-    guard.check_request_line(line)
+    method, target, minor = guard.check_request_line(line)
     block = data[line_end + 2 : -2]
     guard.check_fields(block)
-    method, target, _ = line.split(b" ")
     try:
         httptools.HttpRequestParser(_SILENT).feed_data(data)
     except httptools.HttpParserUpgrade:
@@ -62,7 +61,7 @@ def parse_request(data: bytes) -> RequestHead:
         raise BadRequest("the method is not known", 501) from None
     except httptools.HttpParserError as error:
         raise BadRequest(f"malformed: {error}") from None
-    head = RequestHead(method.decode("ascii"), target, line[-1] - 48, block)
+    head = RequestHead(method, target, minor, block)
     guard.check_names(head.keys, block)
     guard.check_request(head)
     return head

@@ -25,9 +25,8 @@ _OWN_PREFIX: Final = b"headgate-"
 def forwarded_request(head: RequestHead, destination: Destination, target: bytes) -> bytes:
     """The head as the upstream gets it."""
     line = b"%s %s HTTP/1.1\r\n" % (head.method.encode("ascii"), target)
-    special = head.any_of(_HOP_BY_HOP) or head.any_of(destination.dropped) or _OWN_PREFIX in head.raw.lower()
-    special = special or b"_" in head.raw
-    if special or head.get_all(b"host") == []:
+    special = head.has_any(_HOP_BY_HOP) or head.has_any(destination.dropped) or b"_" in head.raw
+    if special or _OWN_PREFIX in head.raw.lower() or b"host" not in head:
         return line + _sifted(head, destination) + destination.added + b"\r\n"
     authority = destination.authority
     if authority is None:
@@ -69,7 +68,7 @@ def forwarded_reply(head: ResponseHead, added: bytes, *, without: frozenset[byte
     The version is ours, as RFC 9112 §2.3 asks: an old upstream does not end the caller's connection.
     """
     first = head.line if head.minor else b"HTTP/1.1" + head.line[8:]
-    if head.status == 101 or not (head.any_of(_HOP_BY_HOP) or head.any_of(without)):
+    if head.status == 101 or not (head.has_any(_HOP_BY_HOP) or head.has_any(without)):
         return b"%s\r\n%s%s\r\n" % (first, head.raw, added)
     named = _named_by_connection(head)
     alone = len(head.any_of(_HOP_BY_HOP)) == 1 and head.keys.count(b"connection") == 1
