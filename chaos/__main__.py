@@ -37,21 +37,27 @@ def main(argv: Sequence[str] | None = None) -> int:
     logging.disable(logging.WARNING)  # a broken receiver is complained of, and here every second one is broken
     console = Console(width=max(Console().width, 120))
     with toxiproxy(binary()) as server:
-        reports = uvloop.run(_all(server, wanted, size, console))
+        reports, found = uvloop.run(_all(server, wanted, size, console))
     console.print(table(reports, size))
-    found = [f"{report.fault} before the {report.place}: {what}" for report in reports for what in broken(report)]
+    found += [f"{report.fault} before the {report.place}: {what}" for report in reports for what in broken(report)]
     for line in found:
         console.print(line, style="red")
     return 1 if found else 0
 
 
-async def _all(server: Toxiproxy, faults: Sequence[Fault], size: Size, console: Console) -> list[Report]:
-    reports = []
+async def _all(
+    server: Toxiproxy, faults: Sequence[Fault], size: Size, console: Console
+) -> tuple[list[Report], list[str]]:
+    """What each run showed; and a line for each run that came to a standstill."""
+    reports, standstills = [], []
     with console.status("") as status:
         for place, fault in _pairs(faults):
             status.update(f"{fault.name} before the {place}")
-            reports.append(await run(server, fault, place, size))
-    return reports
+            try:
+                reports.append(await run(server, fault, place, size))
+            except AssertionError as why:
+                standstills.append(f"{fault.name} before the {place}: {why}")
+    return reports, standstills
 
 
 def _pairs(faults: Sequence[Fault]) -> Iterator[tuple[Place, Fault]]:

@@ -95,8 +95,8 @@ class Stage:
         await self.crowd.ask(f"{self.proxy.url}/e2b", numbers)
 
     def present(self) -> int:
-        """Callers that Headgate knows now."""
-        return len(self.proxy.app.store._visits)
+        """Callers that have come: they wait at Headgate, or their create has arrived at the upstream."""
+        return self.proxy.waiting() + len(self.ledger.arrivals)
 
     def busy(self) -> int:
         """Headgate's connections to the upstream that are not idle."""

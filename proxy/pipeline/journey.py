@@ -1,6 +1,6 @@
 """One request's journey: classify, identify, claim, admit, forward, present, respond.
 
-Read :meth:`Journey._travel` first. One snapshot of the policy serves the whole journey. A seat is held to the last
+Read :meth:`Journey.handle` first. One snapshot of the policy serves the whole journey. A seat is held to the last
 byte of the reply. Whatever ends the journey, also its cancellation at any ``await``, gives back what it holds.
 """
 
@@ -11,11 +11,11 @@ from itertools import count
 
 from proxy.dialects.base import Dialect
 from proxy.domain.errors import DeadlinePassed, HeadgateError
-from proxy.domain.ids import VisitId
+from proxy.domain.ids import Seconds, VisitId
 from proxy.pipeline.answers import answer_error, answer_problem
 from proxy.pipeline.claims import arrival_of, needs_of
 from proxy.pipeline.forwarding import SMALL_BODY, Forwarder, gate_of
-from proxy.pipeline.recognise import find_caller, find_target
+from proxy.pipeline.recognise import Target, find_caller, find_target
 from proxy.pipeline.snapshot import Snapshot
 from proxy.pipeline.trip import Trip, World
 from proxy.ports import Exchange, RequestRecord, Visit
@@ -35,36 +35,42 @@ class Journey:
     async def handle(self, exchange: Exchange) -> None:
         """Bring one request to its end and tell the observer. Cancelled when the caller leaves."""
         record = RequestRecord(exchange.head.method, "")
-        dialect: list[Dialect] = []
+        snapshot = self.snapshot  # one policy from here to the end
+        dialect: Dialect | None = None
         try:
-            await self._travel(exchange, record, dialect)
+            target = find_target(snapshot, exchange.head, exchange.listener)
+            dialect = target.serving.dialect
+            trip = self._identify(exchange, record, snapshot, target)
+            total = snapshot.policies.timeouts.total
+            if total is None:
+                await self._go(trip)
+            else:
+                await self._go_within(total, trip)
         except HeadgateError as error:
-            answer_error(exchange, record, error, dialect[0] if dialect else None, self._world.chance)
+            answer_error(exchange, record, error, dialect, self._world.chance)
         except asyncio.CancelledError:
             record.outcome = "left"
             raise
         except Exception as error:  # noqa: BLE001 - whatever happened, the caller gets an answer and the log a trace
             self._world.crashed(error)
             record.outcome = "failed"
-            answer_problem(exchange, record, internal_problem(), dialect[0] if dialect else None)
+            answer_problem(exchange, record, internal_problem(), dialect)
         finally:
             self._world.observer.finished(record)
 
-    async def _travel(self, exchange: Exchange, record: RequestRecord, dialect: list[Dialect]) -> None:
-        """The whole way. ``dialect`` is filled in as soon as it is known, for whoever answers an error."""
-        snapshot = self.snapshot
-        trip = self._recognise(exchange, record, snapshot, dialect)
-        total = snapshot.policies.timeouts.total
-        if total is None:
-            await self._go(trip)
-            return
-        try:
-            async with asyncio.timeout(total):
-                await self._go(trip)
-        except TimeoutError:
-            raise DeadlinePassed(total, trip.sent) from None
+    def _identify(self, exchange: Exchange, record: RequestRecord, snapshot: Snapshot, target: Target) -> Trip:
+        """Who is charged, once it is known what the request means."""
+        resolution = target.resolution
+        record.path = resolution.path
+        record.upstream = resolution.upstream.name
+        if resolution.route is not None:
+            record.route = resolution.route.name
+        caller = find_caller(snapshot, target, exchange.head, exchange.peer, self._world.credentials)
+        record.tenant = caller.tenant
+        return Trip(exchange, record, snapshot, resolution, target.serving, caller)
 
     async def _go(self, trip: Trip) -> None:
+        """Claim, be admitted, forward, present; the seats are held until the last byte is on its way."""
         body: bytes | None = b""
         if trip.route is not None and trip.route.limits and not trip.exchange.bodyless:
             body = await trip.exchange.small_body(SMALL_BODY)
@@ -75,19 +81,13 @@ class Journey:
             if visit is not None:
                 visit.leave()
 
-    def _recognise(self, exchange: Exchange, record: RequestRecord, snapshot: Snapshot, dialect: list[Dialect]) -> Trip:
-        """What the request means, and who is charged for it."""
-        head = exchange.head
-        target = find_target(snapshot, head, exchange.listener)
-        resolution = target.resolution
-        dialect.append(target.serving.dialect)
-        record.path = resolution.path
-        record.upstream = resolution.upstream.name
-        if resolution.route is not None:
-            record.route = resolution.route.name
-        caller = find_caller(snapshot, target, head, exchange.peer, self._world.credentials)
-        record.tenant = caller.tenant
-        return Trip(exchange, record, snapshot, resolution, target.serving, caller)
+    async def _go_within(self, total: Seconds, trip: Trip) -> None:
+        """The same, but all of it within ``total`` seconds; DeadlinePassed otherwise."""
+        try:
+            async with asyncio.timeout(total):
+                await self._go(trip)
+        except TimeoutError:
+            raise DeadlinePassed(total, trip.sent) from None
 
     def _claim(self, trip: Trip, body: bytes | None) -> Visit | None:
         """Arrive in the pool with everything the route asks for; None where it asks for nothing.

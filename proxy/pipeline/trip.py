@@ -54,7 +54,7 @@ class Trip:
         self.route: Route | None = resolution.route
         self.serving = serving
         self.caller = caller
-        self.patience = (Queue() if resolution.route is None else resolution.route.queue).patience
+        self.patience = _NO_QUEUE.patience if resolution.route is None else resolution.route.queue.patience
         """How long it may wait in all, in seconds; the caller may have shortened it."""
         self.sent = False
         """Whether an upstream may have seen the request."""
@@ -71,3 +71,4 @@ class Trip:
 
 
 _ONE_TRY = Retry()
+_NO_QUEUE = Queue()
