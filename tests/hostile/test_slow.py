@@ -11,6 +11,7 @@ from contextlib import asynccontextmanager
 import pytest
 
 from tests.support.memory import resident
+from tests.support.wire import POLICY as PLAIN
 from tests.support.wire import Running, Side, caller, happens, headgate, upstream
 
 POLICY = """
@@ -127,11 +128,11 @@ async def test_a_reader_that_takes_little_but_often() -> None:
             end = time.monotonic() + 3.0
             taken = 0
             while time.monotonic() < end:
-                data = await loop.sock_recv(own, 8 * 1024)
+                data = await loop.sock_recv(own, 2 * 1024)
                 assert data, f"cut off after {taken} bytes"
                 taken += len(data)
                 await asyncio.wait([loop.create_future()], timeout=0.03)
-        assert taken < 4 << 20, "it was no slow reader"
+        assert taken < 1 << 20, "it was no slow reader"
 
 
 async def test_a_reader_that_takes_nothing_of_a_last_reply() -> None:
@@ -140,7 +141,7 @@ async def test_a_reader_that_takes_nothing_of_a_last_reply() -> None:
     Of so many sizes some leave less in our buffer than would count as a slow reader, and nothing in the upstream's.
     """
     loop = asyncio.get_running_loop()
-    sizes = [n * 128 * 1024 for n in range(1, 50)]
+    sizes = [n * 32 * 1024 for n in range(1, 140)]
 
     async def script(side: Side) -> None:
         while True:
@@ -159,7 +160,7 @@ async def test_a_reader_that_takes_nothing_of_a_last_reply() -> None:
 # -- too much -----------------------------------------------------------------------------------------
 async def test_ten_thousand_pipelined_requests_in_bounded_memory() -> None:
     count = 10_000
-    async with running() as proxy, caller(proxy.port) as side:
+    async with running(PLAIN) as proxy, caller(proxy.port) as side:
         before = resident()
         side.send(GET * count)
         for _ in range(10):

@@ -85,10 +85,12 @@ def test_temper_keeps_job_and_session_alive() -> None:
     values = {"header:x-job-id": "7'", "header:x-session-id": "s"}
     assert job.to.fill(values) == "http://t:1/tdata/CurationJobs('7'')/Katagami.Curation.RecordProgress"
     assert session.to.fill(values) == "http://t:1/tdata/Sessions('s')/OpenPaw.ProvisionPending"
-    headers = {name: text.fill({"tenant": "acme", "ticket": "t1", "waited": "10"}) for name, text in job.headers}
-    assert headers["Authorization"] == "Bearer k"
-    assert headers["X-Tenant-Id"] == "acme"
-    assert headers["Idempotency-Key"] == "t1-10"
+    values = {"tenant": "acme", "ticket": "t1", "waited": "10"}
+    headers, others = ({name: text.fill(values) for name, text in sink.headers} for sink in (job, session))
+    assert headers["Authorization"] == others["Authorization"] == "Bearer k"
+    assert headers["X-Tenant-Id"] == others["X-Tenant-Id"] == "acme"
+    keys = {headers["Idempotency-Key"], others["Idempotency-Key"]}
+    assert keys == {"job-t1-10", "session-t1-10"}, "Temper's keys are per tenant: two sinks with one would be a repeat"
     assert max(job.every, session.every) <= 180 / 3  # a third of the shorter timer, reference problems.md §1.2(e)
     (rule,) = (rule for rule in policy.tenants.identify if rule.header)
     assert rule.forward
