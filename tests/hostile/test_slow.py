@@ -132,6 +132,7 @@ async def test_a_reader_that_takes_little_but_often() -> None:
                 assert data, f"cut off after {taken} bytes"
                 taken += len(data)
                 await asyncio.wait([loop.create_future()], timeout=0.03)
+            assert proxy.app.front.connected == 1, "what it read lately came from the kernel"
         assert taken < 1 << 20, "it was no slow reader"
 
 
@@ -152,6 +153,7 @@ async def test_a_reader_that_takes_nothing_of_a_last_reply() -> None:
         callers = [narrow(proxy.port) for _ in sizes]
         for own, size in zip(callers, sizes, strict=True):
             await loop.sock_sendall(own, b"GET /%d HTTP/1.1\r\nHost: a\r\nConnection: close\r\n\r\n" % size)
+        await happens(lambda: up.saw.count(b"GET /") == len(sizes))
         await happens(lambda: proxy.app.front.connected == 0)
         for own in callers:
             own.close()
@@ -184,6 +186,7 @@ async def test_pipelined_requests_whose_replies_nobody_reads() -> None:
     async with upstream(script) as up, headgate(up.port, POLICY) as proxy, caller(proxy.port) as side:
         side.stop_reading()
         side.send(GET * 1000)
+        await happens(lambda: begun > 0)
         await happens(lambda: proxy.app.front.connected == 0)  # it took nothing for long enough
         assert begun < 20
 

@@ -296,7 +296,7 @@ async def test_a_caller_that_leaves_a_queue_with_its_body_unread_is_noticed(how:
         first.send(GET % 0)
         await (await up.connection()).sees(b"\r\n\r\n")
         async with caller(proxy.port) as side:
-            side.send(b"POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 1000000\r\n\r\n" + bytes(500_000))
+            side.send(b"POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 1000000\r\n\r\n" + bytes(100_000))
             await happens(lambda: len(proxy.app.store.view().tickets) == 2)
             await happens(lambda: any(one._paused for one in proxy.app.front._connections))
             left = time.monotonic()
