@@ -6,6 +6,7 @@ escaped, so that no caller can forge a line or steer a terminal.
 
 from __future__ import annotations
 
+import logging
 import time
 from collections.abc import Callable
 from typing import Final, Literal
@@ -16,6 +17,10 @@ from proxy.observe.writer import LineWriter
 from proxy.ports import RequestRecord
 
 Format = Literal["json", "text"]
+BATCH: Final = 64
+"""Lines made at once: a fifth of a millisecond."""
+
+_log: Final = logging.getLogger(__name__)
 
 
 class Line(msgspec.Struct, gc=False):
@@ -40,15 +45,37 @@ class AccessLog:
     """Formats lines and gives them to a writer."""
 
     def __init__(self, writer: LineWriter, form: Format = "json", clock: Callable[[], float] = time.time) -> None:
-        self._write = writer.write
+        self._writer = writer
+        self._due: list[tuple[float, RequestRecord]] = []
+        writer.owed = self._write_due
         self._form = _json if form == "json" else _text
         self._clock = clock
         self._millisecond = -1
         self._stamp = ""
 
     def finished(self, record: RequestRecord) -> None:
-        """Write one line. Runs for every request: about two microseconds."""
-        now = int(self._clock() * 1000)
+        """Note that a line is due. Lines are made many at a time: ten at once cost what one does in between requests.
+
+        Runs for every request. The record must not change afterwards.
+        """
+        self._due.append((self._clock(), record))
+        if len(self._due) >= BATCH:
+            self._write_due()
+        elif len(self._due) == 1:
+            self._writer.expect()
+
+    def _write_due(self) -> None:
+        due, self._due = self._due, []
+        for moment, record in due:
+            try:
+                line = self._line(moment, record)
+            except Exception:  # noqa: BLE001 - one odd record must not take the lines of others with it
+                _log.exception("a finished request could not be logged")
+            else:
+                self._writer.write(line)
+
+    def _line(self, moment: float, record: RequestRecord) -> bytes:
+        now = int(moment * 1000)
         if now != self._millisecond:
             self._millisecond = now
             self._stamp = f"{time.strftime('%Y-%m-%dT%H:%M:%S', time.gmtime(now // 1000))}.{now % 1000:03d}Z"
@@ -67,7 +94,7 @@ class AccessLog:
             record.tries,
             record.error,
         )
-        self._write(self._form(line))
+        return self._form(line)
 
 
 _encode: Final = msgspec.json.Encoder().encode

@@ -10,6 +10,7 @@ from __future__ import annotations
 import asyncio
 import os
 import select
+from collections.abc import Callable
 from queue import SimpleQueue
 from threading import Thread
 from typing import Final
@@ -40,6 +41,13 @@ class LineWriter:
         self._timer: asyncio.TimerHandle | None = None
         self._chunks: SimpleQueue[bytes | None] = SimpleQueue()
         self._thread: Thread | None = None
+        self.owed: Callable[[], None] | None = None
+        """Writes the lines that are due but not made yet; called before every flush."""
+
+    def expect(self) -> None:
+        """A line will be due: flush after a while, whether or not more comes. Needs a running loop."""
+        if self._timer is None:
+            self._timer = asyncio.get_running_loop().call_later(FLUSH_EVERY, self.flush)
 
     def write(self, line: bytes) -> None:
         """Take one line with its end. Never waits; needs a running loop for the flush after a while."""
@@ -47,14 +55,19 @@ class LineWriter:
         self._size += len(line)
         if self._size >= FLUSH_SIZE:
             self.flush()
-        elif self._timer is None:
-            self._timer = asyncio.get_running_loop().call_later(FLUSH_EVERY, self.flush)
+        else:
+            self.expect()
 
     def flush(self) -> None:
         """Hand over what is there, or drop it where too much waits already. Never waits."""
         if self._timer is not None:
             self._timer.cancel()
             self._timer = None
+        if self.owed is not None:
+            self.owed()
+            if self._timer is not None:  # what was owed is on its way out now
+                self._timer.cancel()
+                self._timer = None
         lines, size = self._lines, self._size
         self._lines, self._size = [], 0
         if self._broken or self._given - self._taken + size > self._bound:
