@@ -15,7 +15,6 @@ if TYPE_CHECKING:
     UpstreamName = NewType("UpstreamName", str)
     RouteName = NewType("RouteName", str)
     LimitName = NewType("LimitName", str)
-    PoolName = NewType("PoolName", str)
     SinkName = NewType("SinkName", str)
 
     TicketId = NewType("TicketId", str)
@@ -28,7 +27,7 @@ if TYPE_CHECKING:
     """Whom a limit counts: a tenant's name, a credential's hash, an upstream's name or a header's value."""
 else:  # at run time they are what they hold: a NewType is a call in Python, and a request makes dozens
     Seconds = Instant = float
-    TenantName = UpstreamName = RouteName = LimitName = PoolName = SinkName = TicketId = Scope = str
+    TenantName = UpstreamName = RouteName = LimitName = SinkName = TicketId = Scope = str
     VisitId = int
 
 GATE: Final = LimitName("retry-after")

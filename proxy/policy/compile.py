@@ -18,7 +18,6 @@ from proxy.policy.digest import digest_of
 from proxy.policy.join import join
 from proxy.policy.mistakes import Mistakes, PolicyError, PolicyErrors
 from proxy.policy.policyset import PolicySet
-from proxy.policy.pools import pools_of
 from proxy.policy.schema import PolicyShape
 from proxy.policy.schema_validate import validate
 from proxy.policy.source import read_source
@@ -68,6 +67,5 @@ def _compile(shape: PolicyShape, operations: Mapping[str, frozenset[str]], mista
         routes=routes,
         sinks=compile_sinks(shape, mistakes),
         timeouts=compile_timeouts(shape),
-        pools=pools_of(routes),
         digest="",
     )

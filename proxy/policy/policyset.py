@@ -13,7 +13,7 @@ from dataclasses import dataclass, field
 from enum import Enum
 from ipaddress import IPv4Address, IPv4Network, IPv6Address, IPv6Network, ip_address
 
-from proxy.domain.ids import LimitName, PoolName, RouteName, Seconds, SinkName, TenantName, UpstreamName
+from proxy.domain.ids import LimitName, RouteName, Seconds, SinkName, TenantName, UpstreamName
 from proxy.domain.paths import PathTemplate
 from proxy.domain.quantities import Rate
 from proxy.policy.templates import JsonTemplate, TextTemplate
@@ -259,15 +259,6 @@ class Timeouts:
 
 
 @dataclass(frozen=True, slots=True)
-class PoolSpec:
-    """Limits and routes that are decided together: one connected part of routes that share limits."""
-
-    name: PoolName
-    limits: tuple[LimitName, ...]
-    routes: tuple[RouteName, ...]
-
-
-@dataclass(frozen=True, slots=True)
 class PolicySet:
     """Everything a request is decided by."""
 
@@ -277,13 +268,8 @@ class PolicySet:
     routes: tuple[Route, ...]
     sinks: Mapping[SinkName, Sink]
     timeouts: Timeouts
-    pools: tuple[PoolSpec, ...]
     digest: str
     """Changes exactly when the meaning of the policy changes; the same on every replica."""
-
-    def pool_of(self, route: Route) -> PoolSpec | None:
-        """The pool a route's limits live in; None for a route without limits."""
-        return next((pool for pool in self.pools if route.name in pool.routes), None)
 
     def identifying_headers(self) -> frozenset[bytes]:
         """Lower-case names of the headers that name tenants."""

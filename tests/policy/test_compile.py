@@ -1,4 +1,4 @@
-"""What a good policy becomes: the contract's example, the defaults, pools, digests, several files."""
+"""What a good policy becomes: the contract's example, the defaults, digests, several files."""
 
 from __future__ import annotations
 
@@ -148,26 +148,6 @@ def test_alternatives_of_a_body_are_literal_and_tell_case_apart() -> None:
     assert not first.body.search(b"A.B")
     assert not first.body.search(b"ccc")
     assert (second.status, second.body) == (425, None)
-
-
-def test_limits_that_a_route_takes_together_share_a_pool() -> None:
-    made = policy("""\
-        version: 1
-        upstreams: {a: {url: http://h}}
-        limits: {a: {seats: 1}, b: {seats: 1}, c: {seats: 1}, d: {seats: 1}, e: {seats: 1}, unused: {seats: 1}}
-        routes:
-          - {name: r1, match: {upstream: a, path: /1}, limits: [c]}
-          - {name: r2, match: {upstream: a, path: /2}, limits: [e]}
-          - {name: r3, match: {upstream: a, path: /3}, limits: [a, b]}
-          - {name: r4, match: {upstream: a, path: /4}, limits: [c, b]}
-          - {name: r5, match: {upstream: a}}
-        """)
-    assert [(pool.name, pool.limits, pool.routes) for pool in made.pools] == [
-        ("a+b+c", ("a", "b", "c"), ("r1", "r3", "r4")),
-        ("e", ("e",), ("r2",)),
-    ]
-    assert made.pool_of(made.routes[2]) is made.pools[0]
-    assert made.pool_of(made.routes[4]) is None
 
 
 def test_the_digest_is_of_the_meaning() -> None:
