@@ -34,7 +34,7 @@ def policy(seats: int, *, per_second: float | None = None, own: Mapping[str, int
     if per_second is not None:
         limits[PACE] = Limit(PACE, None, Rate(per_second, Seconds(1.0)), 1, Per.UPSTREAM)
     known = tuple(KnownTenant(name, seats={CREATES: number}) for name, number in (own or {}).items())
-    return PolicySet({}, Tenants(known=known), limits, (), {}, Timeouts(), (), "digest")
+    return PolicySet({}, Tenants(known=known), limits, (), {}, Timeouts(), "digest")
 
 
 class Callers:
