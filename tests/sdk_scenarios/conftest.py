@@ -6,8 +6,9 @@ import pytest
 
 from tests.sdk.conftest import LABELS, installed, newest, sdk
 from tests.sdk.environments import Sdk
+from tests.support.loops import pytest_asyncio_loop_factories
 
-__all__ = ["both_newest", "newest", "sdk"]
+__all__ = ["both_newest", "newest", "pytest_asyncio_loop_factories", "sdk"]
 
 
 @pytest.fixture(params=[LABELS[0], LABELS[-1]])
