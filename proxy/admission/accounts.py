@@ -28,9 +28,9 @@ from proxy.admission.shares import Share, Shares
 from proxy.domain.ids import Instant, LimitName, Scope, Seconds, TenantName
 
 _EPSILON: Final = 1e-9
-RATE_GUARD: Final = 1.01
-"""Intervals are kept 1% longer than asked: the far side counts arrivals, and a request that was delayed on
-its way would otherwise make one too many in some window."""
+RATE_GUARD: Final = 1.02
+"""Intervals are kept 2% longer than asked: the far side counts arrivals, and a request that was delayed on
+its way would otherwise make one too many in some window. What delays it before it is sent is known, and counted."""
 _ROUNDING: Final = 1e-6
 """Seconds; a sum of intervals may miss a moment by less. It is taken from the guard, never from the rate."""
 _MEAN_WEIGHT: Final = 0.1
@@ -63,6 +63,12 @@ class Account(Shares):
 
     def give(self, tenant: TenantName, cost: int, charged: float, elapsed: Seconds) -> None:
         """Give back what was taken ``elapsed`` seconds ago. Rates and gates have nothing to give back."""
+
+    def departs(self, now: Instant) -> None:
+        """What was taken once is sent now. Only rates count sending."""
+
+    def forgone(self) -> None:
+        """What was taken once will not be sent."""
 
     def pace(self, tenant: TenantName) -> float | None:
         """Grants per second this tenant may expect here, None where nothing is known."""
@@ -228,21 +234,31 @@ class SeatAccount(Account):
 
 
 class RateAccount(Account):
-    """One per interval, with a burst: GCRA. ``due`` is the theoretical arrival time of the next request."""
+    """One per interval, with a burst: GCRA. ``due`` is the theoretical arrival time of the next request.
 
-    __slots__ = ("_interval", "burst", "due")
+    A grant counts from its own moment until the request is really sent, and then from that one: whatever delays it in
+    this process (a busy loop, a connection to be made) moves the next ones too, and no window holds one too many.
+    """
+
+    __slots__ = ("_interval", "_pending", "_sent", "burst", "due")
 
     def __init__(self, limit: LimitName, scope: Scope, per_second: float, burst: int) -> None:
         super().__init__(limit, scope)
         self.due = Instant(float("-inf"))
         self.burst = burst
         self._interval = RATE_GUARD / per_second
+        self._sent = Instant(float("-inf"))
+        """What ``due`` would be had only what is sent by now been let through."""
+        self._pending = 0
+        """Grants that are not sent yet."""
 
     def set_rate(self, per_second: float, burst: int, now: Instant) -> None:
         """New numbers from now on; what was let through stays counted, in requests and not in seconds."""
         interval = RATE_GUARD / per_second
         if self.due > now:
             self.due = Instant(now + (self.due - now) * interval / self._interval)
+        if self._sent > now:
+            self._sent = Instant(now + (self._sent - now) * interval / self._interval)
         self.burst = burst
         self._interval = interval
 
@@ -254,11 +270,20 @@ class RateAccount(Account):
 
     def take(self, tenant: TenantName, weight: float, cost: int, now: Instant) -> float:
         self.due = Instant(max(self.due, now) + self._interval)
+        self._pending += 1
         if self.busy:
             share = self.share(tenant, weight)
             self.charge(share, 1.0)
             self.restate(share)
         return 0.0
+
+    def departs(self, now: Instant) -> None:
+        self._pending -= 1
+        self._sent = Instant(max(self._sent, now) + self._interval)
+        self.due = Instant(max(self.due, self._sent + self._pending * self._interval))
+
+    def forgone(self) -> None:
+        self._pending -= 1
 
     def lacking(self, now: Instant) -> float:
         """How much of the burst is used up at this moment."""
@@ -273,7 +298,7 @@ class RateAccount(Account):
         return share.weight / self.weights / self._interval
 
     def idle(self, now: Instant) -> bool:
-        return not self.parked and self.due <= now
+        return not self.parked and not self._pending and self.due <= now
 
 
 class GateAccount(Account):

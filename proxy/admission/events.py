@@ -5,7 +5,7 @@ Those that every request makes are not frozen, only because a frozen one takes t
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Set
 from dataclasses import dataclass, field
 from enum import Enum
 
@@ -63,6 +63,26 @@ class Leave:
 
 
 @dataclass(frozen=True, slots=True)
+class Keep:
+    """The visit's request is over: what it holds of these limits stays held until it leaves, the rest is free.
+
+    Said again: the same, with what is left. From those who hold nothing: silence.
+    """
+
+    ticket: TicketId
+    visit: VisitId
+    limits: Set[LimitName]
+
+
+@dataclass(slots=True)
+class Departs:
+    """What the visit was granted is sent upstream now; for those who need a rate. Again, or unknown: silence."""
+
+    ticket: TicketId
+    visit: VisitId
+
+
+@dataclass(frozen=True, slots=True)
 class RetryLater:
     """A holder gives its seats back and waits again at its old place, but not within ``rest`` seconds."""
 
@@ -103,7 +123,7 @@ class Tick:
     """Time has passed: rates refill, gates open, patience and linger end."""
 
 
-Event = Arrive | Leave | RetryLater | CloseGate | Relimit | Evict | Drain | Tick
+Event = Arrive | Leave | Keep | Departs | RetryLater | CloseGate | Relimit | Evict | Drain | Tick
 
 
 @dataclass(frozen=True, slots=True)

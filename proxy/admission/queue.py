@@ -24,7 +24,10 @@ from proxy.admission.view import TicketState
 from proxy.domain.ids import Instant, RouteName, TenantName
 
 if TYPE_CHECKING:
-    from proxy.admission.accounts import Account
+    from proxy.admission.accounts import Account, GateAccount
+
+Holding = tuple["Account", int, float]
+"""What a ticket holds of one account: how much, and what was charged for it."""
 
 _REMEMBERED: Final = 64
 """How many grants a queue remembers for its dispatch rate."""
@@ -38,9 +41,12 @@ class Ticket:
     """One request's place. ``deadline`` bounds the waiting; ``wake`` is when time alone changes its state."""
 
     __slots__ = (
+        "answered",
         "attempt",
         "bounds",
         "deadline",
+        "departed",
+        "due",
         "gate",
         "granted",
         "holdings",
@@ -69,10 +75,14 @@ class Ticket:
         self.identity = arrival.identity
         self.bounds = arrival.bounds
         self.linger = arrival.linger
+        self.departed = False
+        """While it holds: whether what it was granted was sent."""
         self.since = now
         """The first arrival."""
         self.granted = now
         self.deadline = self.wake = Instant(now + arrival.patience)
+        self.due = Instant(float("-inf"))
+        """While it lingers: when its owner was told to be back."""
         self.state = TicketState.WAITING
         self.rests_until = now
         """Not granted again before this, whoever presents the ticket."""
@@ -80,8 +90,9 @@ class Ticket:
         self.attempt = 1
         self.seq = seq
         """Its age among all tickets of the pool; kept over retries and returns."""
-        self.holdings: list[tuple[Account, int, float]] = []
-        """What it holds: account, cost, and what was charged."""
+        self.holdings: list[Holding] = []
+        self.answered = False
+        """Its request is over; what it holds still is what outlives that."""
 
     def renew(self, arrival: Arrive) -> None:
         """Another request waits here from now on: what it needs may differ from what the one before needed."""
@@ -108,6 +119,7 @@ class Queue:
         "_tickets",
         "away",
         "connected",
+        "courtesy",
         "holding",
         "kept",
         "parked_at",
@@ -128,6 +140,8 @@ class Queue:
         """Places that linger."""
         self.holding = 0
         """Grants that are held still: who tries again comes back here."""
+        self.courtesy: GateAccount | None = None
+        """Where it is parked while its head lets an older place go first; made when first needed."""
         self.parked_at: Account | None = None
         self.parked_for = 0
         """The head's ``seq`` when it was parked."""
@@ -138,6 +152,10 @@ class Queue:
     def head(self) -> Ticket:
         """The first ticket that could go. Only where ``ready`` is not empty."""
         return self._tickets[self.ready[0]]
+
+    def at(self, seq: int) -> Ticket:
+        """The ticket of this age."""
+        return self._tickets[seq]
 
     def enter(self, ticket: Ticket) -> None:
         """Take its place, by age; resting and lingering tickets are away."""

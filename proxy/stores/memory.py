@@ -8,16 +8,18 @@ whoever leaves gives up whatever the pool has given it by then (I6).
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Iterable
+from collections.abc import Iterable, Set
 
 from proxy.admission.events import (
     Arrive,
     CloseGate,
+    Departs,
     Drain,
     Effect,
     Event,
     Evict,
     Granted,
+    Keep,
     Lapsed,
     Leave,
     Refused,
@@ -29,7 +31,7 @@ from proxy.admission.events import (
 from proxy.admission.pool import Pool
 from proxy.admission.view import StoreView, TicketView
 from proxy.domain.errors import HeadgateError
-from proxy.domain.ids import Instant, Scope, Seconds, TicketId, VisitId
+from proxy.domain.ids import Instant, LimitName, Scope, Seconds, TicketId, VisitId
 from proxy.policy.policyset import PolicySet
 from proxy.stores.limits import limit_specs
 from proxy.stores.refusals import refusal_error
@@ -64,10 +66,18 @@ class MemoryVisit:
         """The ticket as of now; None once it is gone."""
         return self._store.look(self.ticket)
 
+    def departs(self) -> None:
+        """The request is sent at this moment."""
+        self._store.post(Departs(self.ticket, self.id))
+
     def retry_later(self, rest: Seconds) -> None:
         """Give the seats back, keep the place; ``turn`` waits for it again."""
         self.granted = False
         self._store.post(RetryLater(self.ticket, self.id, rest))
+
+    def keep(self, limits: Set[LimitName]) -> bool:
+        """The request is over, the seats of these limits stay held; False where none do."""
+        return self.granted and self._store.keep(self, limits)
 
     def leave(self) -> None:
         """The end; a second call does nothing."""
@@ -144,6 +154,13 @@ class MemoryStore:
                 self._timer.cancel()
             self._timer_at = due
             self._timer = self.loop.call_at(due, self._tick)
+
+    def keep(self, visit: MemoryVisit, limits: Set[LimitName]) -> bool:
+        """The visit's request is over; whether it is still here and anything stays held."""
+        if visit.id not in self._visits:
+            return False
+        self.post(Keep(visit.ticket, visit.id, limits))
+        return bool(limits)
 
     def depart(self, visit: MemoryVisit) -> None:
         """The visit is over, however far it got."""

@@ -7,14 +7,14 @@ is are counted anew from the tickets and queues (of the shares only the start ta
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Iterable
+from collections.abc import Iterable, Set
 
 from proxy.admission.accounts import Account, GateAccount, RateAccount, SeatAccount
-from proxy.admission.events import Drain, Effect, Event, Evict, Granted, Leave, Relimit, RetryLater
+from proxy.admission.events import Drain, Effect, Event, Evict, Granted, Keep, Leave, Relimit, RetryLater
 from proxy.admission.pool import Pool
 from proxy.admission.queue import Queue, Ticket
 from proxy.admission.view import TicketState
-from proxy.domain.ids import Instant, TenantName, TicketId
+from proxy.domain.ids import Instant, LimitName, TenantName, TicketId
 
 RETURNS = (RetryLater,)
 """Events after which a position may grow: an older ticket comes back to its place."""
@@ -30,13 +30,15 @@ class Watch:
         self._grants: dict[int, list[Instant]] = defaultdict(list)
         self._rates: dict[int, RateAccount] = {}
         self._peak = 0
+        self._kept: dict[TicketId, Set[LimitName]] = {}
+        """What tickets keep whose requests are over."""
 
     def check(self, event: Event, effects: Iterable[Effect], now: Instant) -> None:
         """All of them."""
         self._cap()
         self._conservation()
         self._work_conserving(now)
-        self._all_or_none()
+        self._all_or_none(event)
         self._gone(event)
         self._places()
         self._order(effects)
@@ -79,6 +81,8 @@ class Watch:
                 continue
             assert queue.parked_at is not None, f"I3: {queue.head.id} could be tried and is not parked"
             assert queue.parked_for == queue.head.seq, "I3: parked for another head"
+            if queue.parked_at is queue.courtesy:
+                assert is_due_back(queue, now), f"I3: {queue.head.id} lets nobody go first"
         for account in accounts(self.pool):
             first = first_by_rule(self.pool, account)
             if first is not None:
@@ -86,11 +90,14 @@ class Watch:
                 assert not fits, f"I3: {first.id} waits for {account.limit}, which has room for it"
 
     # -- I5, I6 -------------------------------------------------------------------------------------
-    def _all_or_none(self) -> None:
-        """I5: all its needs while it holds, none while it waits."""
+    def _all_or_none(self, event: Event) -> None:
+        """I5: all its needs while it holds, none while it waits; what it keeps once its request is over."""
         for ticket in self.pool._tickets.values():
+            kept = self._kept.get(ticket.id)
+            if isinstance(event, Keep) and ticket.state is TicketState.HOLDING and ticket.visit == event.visit:
+                kept = self._kept[ticket.id] = event.limits & (event.limits if kept is None else kept)
             holdings = [(account.limit, account.scope, number) for account, number, _ in ticket.holdings]
-            needs = [(need.limit, need.scope, need.cost) for need in ticket.needs]
+            needs = [(n.limit, n.scope, n.cost) for n in ticket.needs if kept is None or n.limit in kept]
             assert holdings == (needs if ticket.state is TicketState.HOLDING else []), f"I5: {ticket.id}"
 
     def _gone(self, event: Event) -> None:
@@ -249,3 +256,9 @@ def first_by_rule(pool: Pool, account: Account) -> Ticket | None:
         if all_fit or ratio[least] * total_weight <= total + 1e-9:
             return oldest[least]
     return min(oldest.values(), key=lambda head: (starts[head.queue.tenant], head.seq))
+
+
+def is_due_back(queue: Queue, now: Instant) -> bool:
+    """Whether an older place than the head's was told to be back within a quarter of a second of now."""
+    older = [queue.at(seq) for seq in queue.away if seq < queue.head.seq]
+    return any(t.state is TicketState.LINGERING and t.due - 0.25 < now < t.due + 0.25 for t in older)

@@ -114,6 +114,27 @@ class PoolMachine(RuleBasedStateMachine):
             if not effects:
                 assert {id: ticket.state for id, ticket in self.pool._tickets.items()} == before
 
+    @rule(which=st.integers(0, 50), limits=st.sets(st.sampled_from(["creates", "shared", "live", "pace"])))
+    def keep(self, which: int, limits: set[str]) -> None:
+        """A request is over, and some of what it took is held on; from anybody but a holder that is silence."""
+        visit = self._pick(sorted(self.told), which)
+        if visit is not None:
+            before = {id: list(ticket.holdings) for id, ticket in self.pool._tickets.items()}
+            if self.told[visit] == "holds":
+                self.told[visit] = "keeps"
+            effects = self._apply(
+                events.Keep(self.ticket_of[visit], VisitId(visit), {LimitName(one) for one in limits})
+            )
+            if self.told.get(visit) == "waits" and not effects:
+                assert {id: list(ticket.holdings) for id, ticket in self.pool._tickets.items()} == before
+
+    @rule(which=st.integers(0, 50))
+    def try_again_after_the_end(self, which: int) -> None:
+        """Whoever keeps seats has had its reply: it waits never again."""
+        visit = self._pick([v for v, word in sorted(self.told.items()) if word == "keeps"], which)
+        if visit is not None:
+            self._apply(events.RetryLater(self.ticket_of[visit], VisitId(visit), Seconds(0.0)))
+
     @rule(which=st.integers(0, 50), rest=st.sampled_from([0.0, 0.0, 2.0, 20.0]))
     def retry_later(self, which: int, rest: float) -> None:
         visit = self._pick([v for v, word in sorted(self.told.items()) if word == "holds"], which)
@@ -163,7 +184,8 @@ class PoolMachine(RuleBasedStateMachine):
         """I5, I6: who was granted holds, who was told to wait waits, and nobody else has anything."""
         states = {ticket.visit: ticket.state for ticket in self.pool._tickets.values() if ticket.visit >= 0}
         words = {TicketState.HOLDING: "holds", TicketState.WAITING: "waits"}
-        assert {visit: words.get(state, "?") for visit, state in states.items()} == self.told
+        told = {visit: "holds" if word == "keeps" else word for visit, word in self.told.items()}
+        assert {visit: words.get(state, "?") for visit, state in states.items()} == told
 
     @invariant()
     def time_has_brought_what_it_had_to(self) -> None:

@@ -100,6 +100,16 @@ class Story:
             self._apply(events.Leave(self._ticket(name), self._visit(name)))
         return self
 
+    def keep(self, name: str, *limits: str) -> Story:
+        """Its request is over; of what it holds these limits' seats stay held."""
+        return self._step(events.Keep(self._ticket(name), self._visit(name), {LimitName(limit) for limit in limits}))
+
+    def depart(self, *names: str) -> Story:
+        """What they were granted is sent upstream now."""
+        for name in names:
+            self._apply(events.Departs(self._ticket(name), self._visit(name)))
+        return self
+
     def retry_later(self, name: str, rest: float = 0.0) -> Story:
         return self._step(events.RetryLater(self._ticket(name), self._visit(name), Seconds(rest)))
 
@@ -148,6 +158,11 @@ class Story:
         )
 
     # -- what must follow ---------------------------------------------------------------------------
+    def take(self) -> list[Line]:
+        """The effects since the last ``expect``, for a story that goes on by what they say."""
+        lines, self._unread = [line for _, line in self._unread], []
+        return lines
+
     def expect(self, *expected: Line) -> Story:
         """Exactly these effects since the last ``expect``, in this order."""
         actual = [f"{now:g}  {line}" for now, line in self._unread]

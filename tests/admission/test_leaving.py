@@ -90,7 +90,7 @@ def test_another_try_takes_the_rate_again() -> None:
     story = Story(pace=rate(1))
     story.at(0).arrive("a").expect(Granted("a"))
     story.at(0).retry_later("a").expect()
-    story.at(1.01).expect(Granted("a"))
+    story.at(1.02).expect(Granted("a"))
 
 
 # -- operators and the end ------------------------------------------------------------------------------

@@ -1,4 +1,4 @@
-"""Run what is named (all unless said): ``python -m tests.heavy [paced] [idle] [writes]``. Exit 1 where one fails."""
+"""Run what is named: ``python -m tests.heavy [paced] [places] [idle] [writes]``, else all. Exit 1 where one fails."""
 
 from __future__ import annotations
 
@@ -15,6 +15,8 @@ from rich.console import Console
 
 from proxy.fakes.temper import FakeTemper
 from proxy.fakes.temper_config import TemperConfig
+from tests.sdk.environments import PYTHON_VERSIONS, javascript, python
+from tests.sdk_scenarios.unsteered import unsteered
 from tests.support.callers import crowd
 from tests.support.idle import SEATS, idle_waiters
 from tests.support.paced import paced
@@ -81,8 +83,20 @@ async def full_writes(folder: Path, console: Console) -> list[Check]:
     return checks
 
 
+async def full_places(folder: Path, console: Console) -> list[Check]:
+    """SDK retries keep their place: patience 2 s, waves of callers on the real clock, nobody steers them."""
+    checks = []
+    for sdk in (python(PYTHON_VERSIONS[0]), javascript()):
+        for count, seconds in ((5, 2.0), (8, 1.0), (12, 0.7)):
+            run = await unsteered(sdk, count, seconds)
+            what = f"{sdk.label}: {count} creates of {seconds:g} s through one seat: order {list(run.order)}"
+            checks.append((f"{what}, {len(run.failed)} failed", run.right))
+    return checks
+
+
 HEAVY: dict[str, Callable[[Path, Console], Coroutine[Any, Any, list[Check]]]] = {
     "paced": full_paced,
+    "places": full_places,
     "idle": full_idle,
     "writes": full_writes,
 }

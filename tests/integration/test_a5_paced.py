@@ -85,5 +85,4 @@ async def test_a_burst_before_a_real_process_is_paced_and_in_order(tmp_path: Pat
     assert run.served == run.asked
     assert run.in_order
     assert run.took >= (COUNT - 1) / RATE
-    assert run.peak <= 128
     assert run.ahead_of_light < COUNT / 4, "it did not wait behind the heavy tenant's queue"

@@ -200,8 +200,8 @@ def test_a_newcomers_single_create_on_a_shared_rate_is_next_or_nearly() -> None:
     for when in (5.0, 17.0, 29.0):
         world.at(when, lambda: world.submit(Job("single", 1.0)))
     world.run(100)
-    assert world.waits("single")[-1] <= 2 * 1.01 / 20, "at most one foreign grant goes before it"
-    assert max(job.started or 0 for job in world.jobs) <= 51.0
+    assert world.waits("single")[-1] <= 2 * 1.02 / 20, "at most one foreign grant goes before it"
+    assert max(job.started or 0 for job in world.jobs) <= 51.2
     heavy = [job.number for job in sorted(world.jobs, key=lambda job: job.started or 0) if job.tenant == "heavy"]
     assert heavy == sorted(heavy), "first come, first served within the tenant"
 
@@ -211,7 +211,7 @@ def test_weights_share_a_rate() -> None:
     for tenant, weight in (("a", 1.0), ("b", 2.0), ("c", 5.0)):
         for _ in range(900):
             world.at(0, lambda t=tenant, w=weight: world.submit(Job(t, 0.0, weight=w)))  # type: ignore[misc]
-    world.run(80.8)
+    world.run(81.6)
     served = {t: sum(1 for job in world.jobs if job.tenant == t and job.started is not None) for t in "abc"}
     assert sum(served.values()) == pytest.approx(800, abs=2)
     assert served == {t: pytest.approx(n, abs=2) for t, n in (("a", 100), ("b", 200), ("c", 500))}

@@ -127,11 +127,11 @@ async def test_time_alone_grants_and_refuses() -> None:
         visits = [some.arrive(pace=True) for _ in range(3)]
         for visit in visits:
             await visit.turn()
-        assert loop.time() - begin == pytest.approx(1.01)
+        assert loop.time() - begin == pytest.approx(1.02)
         late = some.arrive(pace=True, patience=0.3, linger=0)
         with pytest.raises(PatienceOver) as refused:
             await late.turn()
-        assert loop.time() - begin == pytest.approx(1.31)
+        assert loop.time() - begin == pytest.approx(1.32)
         assert refused.value.ticket is None
         for visit in [*visits, late]:
             visit.leave()
@@ -202,6 +202,21 @@ async def test_trying_again_waits_out_the_rest() -> None:
         await visit.turn()
         assert loop.time() - begin == 5
         visit.leave()
+
+
+@virtual
+async def test_seats_stay_held_beyond_the_request() -> None:
+    async with callers(1) as some:
+        first, second = some.arrive(), some.arrive()
+        assert not second.keep({CREATES}), "it waits"
+        assert first.keep({CREATES})
+        assert not second.granted
+        assert not first.keep(set()), "nothing is left to be held"
+        await second.turn()
+        first.leave()
+        assert not first.keep({CREATES}), "it has left"
+        assert second.keep({CREATES})
+        second.leave()
 
 
 @virtual

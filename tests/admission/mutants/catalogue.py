@@ -27,6 +27,7 @@ class Mutant:
 
 _POOL, _ROOM, _QUEUE = "admission/pool.py", "admission/room.py", "admission/queue.py"
 _ACCOUNTS, _SHARES, _TIMERS = "admission/accounts.py", "admission/shares.py", "admission/timers.py"
+_TURNS: Final = "admission/turns.py"
 _STORE: Final = "stores/memory.py"
 
 MUTANTS: Final = (
@@ -36,20 +37,20 @@ MUTANTS: Final = (
     Mutant("costs count as one", _ACCOUNTS, "        self.held += cost\n", "        self.held += 1\n"),
     Mutant(
         "only the first need is looked at",
-        _POOL,
+        _TURNS,
         "for need in ticket.needs:\n            account = self._book.account(need)\n            if not",
         "for need in ticket.needs[:1]:\n            account = self._book.account(need)\n            if not",
     ),
     Mutant(
         "not all or none: a seat of the first need is taken while the second blocks",
-        _POOL,
+        _TURNS,
         "            if not account.fits(need.cost, now):\n                return account\n",
         "            if not account.fits(need.cost, now):\n                return account\n"
         "            if len(ticket.needs) > 1 and need is ticket.needs[0] and ticket.state is _WAITING:\n"
         "                account.take(ticket.queue.tenant, ticket.weight, need.cost, now)\n",
     ),
     Mutant("a lowered limit is ignored", _ACCOUNTS, "self.seats = seats\n        self._r", "self._r"),
-    Mutant("a raised limit wakes nobody", _POOL, "for account in changed:", "for account in changed[:0]:"),
+    Mutant("a raised limit wakes nobody", _TURNS, "for account in changed:", "for account in changed[:0]:"),
     Mutant("a scope's own number is ignored", "admission/book.py", "    if not numbers:", "    if numbers:"),
     # order
     Mutant("the most served goes first", _SHARES, "(share.start, queue.head.seq,", "(-share.start, queue.head.seq,"),
@@ -62,11 +63,41 @@ MUTANTS: Final = (
         "self.virtual = start = max(self.virtual, share.finish)",
         "start = share.finish",
     ),
-    Mutant("a wide head keeps no room", _POOL, "account.reserve(queue)", "pass"),
-    Mutant("who comes first is not asked", _POOL, "not account.prefers(ticket)", "False"),
-    Mutant("parked and not woken", _POOL, "        queue.parked_at = None\n        self._stir(account)\n", ""),
+    Mutant("a wide head keeps no room", _TURNS, "account.reserve(queue)", "pass"),
+    Mutant("who comes first is not asked", _TURNS, "not account.prefers(ticket)", "False"),
+    Mutant("parked and not woken", _TURNS, "        queue.parked_at = None\n        self.stir(account)\n", ""),
     Mutant("who tries again loses its age", _POOL, "ticket.attempt += 1", "ticket.attempt, ticket.seq = 2, 10**9"),
     Mutant("the oldest place is not the first", "admission/places.py", "places[0][1]", "places[-1][1]"),
+    # what is sent
+    Mutant(
+        "what is sent late counts from its grant",
+        _ACCOUNTS,
+        "self._sent = Instant(max(self._sent, now) +",
+        "self._sent = Instant(self._sent +",
+    ),
+    Mutant(
+        "grants that are not sent yet are forgotten",
+        _ACCOUNTS,
+        "self._sent + self._pending * self._interval",
+        "self._sent",
+    ),
+    Mutant(
+        "who leaves unsent stays counted",
+        _ACCOUNTS,
+        "    def forgone(self) -> None:\n        self._pending -= 1\n",
+        "    def forgone(self) -> None:\n        pass\n",
+    ),
+    Mutant("sending twice counts twice", _TURNS, "or ticket.departed:", "or False:"),
+    # courtesy
+    Mutant("a wave is refused one by one", _POOL, "refused_at > now", "refused_at > now + 9"),
+    Mutant("nobody lets an older place go first", _TURNS, "if queue.away else None", "if False else None"),
+    Mutant(
+        "an older place is waited for too long",
+        "admission/courtesy.py",
+        "other.due - GRACE < now < until",
+        "now < until",
+    ),
+    Mutant("the wait for an older place outlasts it", _TURNS, " or parked is queue.courtesy)", ")"),
     # waiting
     Mutant(
         "an absent head is not passed",
@@ -86,17 +117,45 @@ MUTANTS: Final = (
     Mutant(
         "a drain grants on the way",
         _POOL,
-        "            self._remove(ticket)\n            del self",
-        "            self._remove(ticket)\n            self._calm(now)\n            del self",
+        "            self._turns.remove(ticket)\n            del self",
+        "            self._turns.remove(ticket)\n            self._turns.calm(now)\n            del self",
     ),
+    # holding on
+    Mutant("what is kept is given back", _TURNS, "given = [holding", "given = list(ticket.holdings) or [holding"),
+    Mutant("what is not kept is held on", _TURNS, "self._return(ticket, given, now)", "self._book.sweep(now)"),
+    Mutant(
+        "what was given back is given back again",
+        _TURNS,
+        "        ticket.holdings = [holding",
+        "        _ = [holding",
+    ),
+    Mutant("who had its reply waits again", _POOL, " or ticket.answered:", ":"),
     # time
-    Mutant("a gate is ignored", _POOL, "if gate is not None and not", "if gate is not None and False and not"),
+    Mutant("a gate is ignored", _TURNS, "if gate is not None and not", "if gate is not None and False and not"),
     Mutant("a shorter time opens a gate", _POOL, "max(gate.open_at, now + event.seconds)", "now + event.seconds"),
     Mutant("a rate saves up without bound", _ACCOUNTS, "max(self.due, now) + self", "max(self.due, now - 60) + self"),
-    Mutant("a rate is a little too fast", _ACCOUNTS, "RATE_GUARD: Final = 1.01", "RATE_GUARD: Final = 0.99"),
-    Mutant("nobody is woken when a rate opens", _POOL, "self._timers.alarm(account)", "pass"),
+    Mutant("a rate is a little too fast", _ACCOUNTS, "RATE_GUARD: Final = 1.02", "RATE_GUARD: Final = 0.99"),
+    Mutant(
+        "nobody is woken when a rate opens",
+        _TURNS,
+        "parked:\n            self._timers.alarm(account)",
+        "parked:\n            pass",
+    ),
     Mutant("outdated timers are kept", _TIMERS, "if len(self._heap) > _SLACK", "if len(self._heap) > 10**9"),
     # the store
+    Mutant(
+        "who left is said to hold on",
+        _STORE,
+        "            return False\n        self.post(Keep",
+        "            return True\n        self.post(Keep",
+    ),
+    Mutant(
+        "who waits is said to hold on",
+        _STORE,
+        "return self.granted and self._store.keep",
+        "return self._store.keep",
+    ),
+    Mutant("nothing is called something", _STORE, "return bool(limits)", "return True"),
     Mutant("who left keeps its seat", _STORE, "self.post(Leave(visit.ticket, visit.id))", "pass"),
     Mutant(
         "a closed store sets timers",

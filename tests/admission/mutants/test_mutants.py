@@ -20,7 +20,7 @@ from tests.admission.mutants.catalogue import MUTANTS, Mutant
 
 ROOT = Path(__file__).resolve().parents[3]
 PROOFS = (
-    ("tests/admission/test_waiting.py", "tests/admission/test_limits.py", "tests/admission/test_leaving.py"),
+    tuple(f"tests/admission/test_{what}.py" for what in ("waiting", "limits", "leaving", "keeping", "courtesy")),
     ("tests/stores/test_memory_store.py", "-k", "not thousand"),
     ("tests/simulation/test_fairness.py", "-k", "not control and (below or all_seats or share)"),
     ("tests/admission/test_pool_machine.py",),
