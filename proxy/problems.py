@@ -17,11 +17,16 @@ from proxy.domain.errors import (
     Evicted,
     HeadgateError,
     NeverFits,
+    NoTokenOfOurOwn,
     PatienceOver,
     QueueFull,
+    SpeaksForAnother,
+    StatusNotRestorable,
+    StrangeDoor,
     Superseded,
     TenantNotBelieved,
     TooEarly,
+    TooManyCallers,
     UnknownUpstream,
     UpstreamBroke,
     UpstreamUnreachable,
@@ -41,6 +46,9 @@ def problem_of(error: HeadgateError, *, repeatable: bool, jitter: float = 0.0) -
     match error:
         case BadRequest(detail, status):
             return _problem(status, "bad_request", detail, "http_request_error", final=True, close=True)
+        case TooManyCallers(bound):
+            text = f"{bound} callers are connected, as many as this proxy takes; {_come_back(1)}"
+            return _problem(503, "too_many_callers", text, "connection_limit_reached", retry_after=1, close=True)
         case UnknownUpstream(path):
             return _problem(
                 404, "unknown_upstream", f"no upstream is mounted at {path}", "destination_not_found", final=True
@@ -48,6 +56,19 @@ def problem_of(error: HeadgateError, *, repeatable: bool, jitter: float = 0.0) -
         case TenantNotBelieved(tenant):
             text = f"this address may not speak for tenant {tenant}"
             return _problem(403, "tenant_not_believed", text, "http_request_denied", final=True)
+        case SpeaksForAnother(upstream, claim):
+            text = f"{upstream} is spoken to with this proxy's own credential: leave {claim} out"
+            return _problem(403, "speaks_for_another", text, "http_request_denied", final=True)
+        case StrangeDoor(upstream, sign):
+            text = f"{upstream} is spoken to with this proxy's own credential: this {sign} may be a web page's; "
+            text += "come by a loopback address, or by a name among the upstream's hosts"
+            return _problem(403, "strange_door", text, "http_request_denied", final=True)
+        case NoTokenOfOurOwn(upstream, detail):
+            text = f"this proxy has no token for {upstream}: {detail}; nothing was sent"
+            return _problem(503, "no_token", text, "proxy_configuration_error")
+        case StatusNotRestorable(why):
+            text = f"this status is partly derived and must not be stored: {why}; read it with Headgate-Raw: 1"
+            return _problem(409, "status_not_restorable", text, "http_request_denied", final=True)
         case PatienceOver(blocker, waited, position, retry_after, ticket):
             text = f"waited {waited:.0f} s for {blocker}, position {position}"
             return _refusal("queue_timeout", text, retry_after, kept=ticket is not None, jitter=jitter)

@@ -7,7 +7,10 @@ import re
 from collections.abc import Iterable, Mapping
 from typing import Any, Final, Protocol
 
+from proxy.dialects.translation import Translator
+from proxy.domain.ids import Seconds
 from proxy.domain.messages import Reply, RequestHead, ResponseHead
+from proxy.domain.pods import PodRules
 from proxy.domain.problem import Problem
 
 MAX_BODY: Final = 499
@@ -21,12 +24,35 @@ class Dialect(Protocol):
 
     name: str
     operations: frozenset[str]
+    guards_own_credential: bool
+    """Whether what Headgate's own credential may do there is worth keeping web pages out of."""
+    warning: bytes
+    """Header line, ended by CRLF, added to an upstream's ambiguous reply so that the client does not send again;
+    empty: none."""
 
-    def classify(self, method: str, path: str) -> str:
-        """The operation of a request, by method and normalised path after the mount."""
+    def classify(self, method: str, path: str, query: bytes) -> str:
+        """The operation of a request, by method, normalised path after the mount, and the caller's query.
+
+        The method is ``APPLY`` for a PATCH that is a server-side apply.
+        """
+
+    def namespace(self, path: str) -> str | None:
+        """The namespace that a path names; None where it names none or the API has none."""
+
+    def translator(self, pods: PodRules | None) -> Translator | None:
+        """What changes in requests and replies of an upstream with these rules; None: nothing ever does."""
 
     def credential(self, head: RequestHead) -> bytes | None:
         """What the caller authenticates with."""
+
+    def speaks_for_another(self, head: RequestHead) -> str | None:
+        """What in a request claims to be somebody, and would be believed on Headgate's own credential; None: nothing.
+
+        Asked only where Headgate speaks with its own.
+        """
+
+    def timeout(self, target: bytes) -> Seconds | None:
+        """How long the caller gives the request in the API's own words, by its target; None: it does not say."""
 
     def width(self, operation: str, body: bytes | None) -> int:
         """How many sandboxes the request would make: the seats it takes. At least 1."""
@@ -51,6 +77,25 @@ class Dialect(Protocol):
 
     def origin_values(self, head: RequestHead) -> Mapping[str, str]:
         """What may stand in a templated upstream URL. BadRequest where the request names it badly."""
+
+
+class ChangesNothing:
+    """The part of a dialect whose API has no namespaces and whose bytes pass as they are."""
+
+    warning = b""
+    guards_own_credential = False
+
+    def namespace(self, path: str) -> str | None:
+        return None
+
+    def translator(self, pods: PodRules | None) -> Translator | None:
+        return None
+
+    def speaks_for_another(self, head: RequestHead) -> str | None:
+        return None
+
+    def timeout(self, target: bytes) -> Seconds | None:
+        return None
 
 
 def api_key(head: RequestHead, *names: bytes) -> bytes | None:

@@ -13,7 +13,7 @@ import re
 from collections.abc import Mapping
 from typing import Final
 
-from proxy.dialects.base import api_key, edge_problem, error_body
+from proxy.dialects.base import ChangesNothing, api_key, edge_problem, error_body
 from proxy.domain.messages import Reply, RequestHead, ResponseHead
 from proxy.domain.problem import Problem
 
@@ -33,13 +33,14 @@ _NOT_ADMITTED: Final = b'"sandbox_capacity_unavailable"'
 """The one 503 that says nothing was made (e2b.md §4.4)."""
 
 
-class E2bDialect:
+class E2bDialect(ChangesNothing):
     """E2B and whoever speaks like it."""
 
     name = "e2b"
     operations = _CHANGES | {"observe", "other"}
+    warning = b"Should-Retry: false\r\n"
 
-    def classify(self, method: str, path: str) -> str:
+    def classify(self, method: str, path: str, query: bytes) -> str:
         found = _PATH.fullmatch(path)
         if found is None:
             return "observe" if method in ("GET", "HEAD") and _under_sandboxes(path) else "other"

@@ -12,7 +12,7 @@ import re
 from collections.abc import Mapping
 from typing import Final
 
-from proxy.dialects.base import MAX_BODY, api_key, edge_problem, error_body, read_or_write
+from proxy.dialects.base import MAX_BODY, ChangesNothing, api_key, edge_problem, error_body, read_or_write
 from proxy.domain.errors import BadRequest
 from proxy.domain.messages import Reply, RequestHead, ResponseHead
 from proxy.domain.problem import Problem
@@ -31,13 +31,13 @@ _AROUND: Final = len(b'{"error": }') + 5
 """Bytes around an error in its envelope."""
 
 
-class E2bSandboxDialect:
+class E2bSandboxDialect(ChangesNothing):
     """Requests to the processes and files of sandboxes."""
 
     name = "e2b-sandbox"
     operations = frozenset({"read", "write"})
 
-    def classify(self, method: str, path: str) -> str:
+    def classify(self, method: str, path: str, query: bytes) -> str:
         return read_or_write(method)
 
     def credential(self, head: RequestHead) -> bytes | None:

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
-from proxy.dialects.base import api_key, error_body, read_or_write
+from proxy.dialects.base import ChangesNothing, api_key, error_body, read_or_write
 from proxy.domain.messages import Reply, RequestHead, ResponseHead
 from proxy.domain.problem import Problem
 
@@ -20,13 +20,13 @@ _TITLES: dict[str, str] = {
 }
 
 
-class HttpDialect:
+class HttpDialect(ChangesNothing):
     """Any HTTP API."""
 
     name = "http"
     operations = frozenset({"read", "write"})
 
-    def classify(self, method: str, path: str) -> str:
+    def classify(self, method: str, path: str, query: bytes) -> str:
         return read_or_write(method)
 
     def credential(self, head: RequestHead) -> bytes | None:

@@ -25,6 +25,13 @@ class BadRequest(HeadgateError):
 
 
 @dataclass
+class TooManyCallers(HeadgateError):
+    """As many callers are connected as may be, and all of them are busy: nothing was read of the request."""
+
+    bound: int
+
+
+@dataclass
 class UnknownUpstream(HeadgateError):
     """No upstream is mounted where the request points."""
 
@@ -36,6 +43,38 @@ class TenantNotBelieved(HeadgateError):
     """``/t/<tenant>`` from an address that no ``trusted`` covers."""
 
     tenant: str
+
+
+@dataclass
+class SpeaksForAnother(HeadgateError):
+    """The request claims to be somebody, and would be believed on Headgate's own credential."""
+
+    upstream: str
+    claim: str
+
+
+@dataclass
+class StrangeDoor(HeadgateError):
+    """A request that may come from a web page asks for an upstream that believes whatever comes from Headgate."""
+
+    upstream: str
+    sign: str
+    """What gives it away: its ``Host`` or its ``Origin``."""
+
+
+@dataclass
+class NoTokenOfOurOwn(HeadgateError):
+    """``auth: own``, and the file with the token cannot be used: nothing was sent."""
+
+    upstream: str
+    detail: str
+
+
+@dataclass
+class StatusNotRestorable(HeadgateError):
+    """A write of a pod's status carries what was told in place of the true one, which cannot be put back."""
+
+    why: str
 
 
 @dataclass

@@ -1,7 +1,8 @@
 """HTTP heads as values: what was on the wire, and quick look-ups in it.
 
 Names and values keep the caller's bytes, case and order; look-ups are by lower-case name. Nothing here
-parses: :mod:`proxy.wire.heads` makes these values, and only from heads that passed its guard.
+parses: :mod:`proxy.wire.heads` makes these values, and only from heads that passed its guard. Nothing changes them
+once they are made, so heads with the same field block share what is known of it.
 """
 
 from __future__ import annotations
@@ -23,16 +24,30 @@ class Head:
     without a colon has an empty one. Nothing is checked here: :mod:`proxy.wire.guard` does.
     """
 
-    __slots__ = ("_first", "_more", "_tokens", "keys", "lines", "raw")
+    __slots__ = ("_first", "_more", "_tokens", "keys", "lines", "notes", "raw")
 
-    def __init__(self, raw: bytes) -> None:
+    lines: list[bytes]
+    keys: list[bytes]
+    _first: dict[bytes, bytes]
+    _more: dict[bytes, list[bytes]] | None
+    _tokens: dict[bytes, frozenset[bytes]]
+    notes: dict[object, bytes]
+    """What others worked out from this field block and need again, each under a key of its own."""
+
+    def __init__(self, raw: bytes, like: Head | None = None) -> None:
         self.raw = raw
-        self.lines = lines = raw.split(b"\r\n")
+        if like is not None:  # one with the same field block
+            self.lines, self.keys = like.lines, like.keys
+            self._first, self._more, self._tokens, self.notes = like._first, like._more, like._tokens, like.notes
+            return
+        lines = raw.split(b"\r\n")
         lines.pop()
-        self.keys: list[bytes] = []
-        self._first: dict[bytes, bytes] = {}
-        self._more: dict[bytes, list[bytes]] | None = None
-        self._tokens: dict[bytes, frozenset[bytes]] | None = None
+        self.lines = lines
+        self.keys = []
+        self._first = {}
+        self._more = None
+        self._tokens = {}
+        self.notes = {}
         for line in lines:
             name, colon, value = line.partition(b":")
             key = name.lower() if colon else b""
@@ -77,8 +92,6 @@ class Head:
         """The comma-separated members of a list field, lower-case."""
         if name not in self._first:
             return _NOTHING
-        if self._tokens is None:
-            self._tokens = {}
         known = self._tokens.get(name)
         if known is None:
             known = self._tokens[name] = self._split(name)
@@ -98,11 +111,15 @@ class RequestHead(Head):
 
     __slots__ = ("method", "minor", "target")
 
-    def __init__(self, method: str, target: bytes, minor: int, raw: bytes) -> None:
-        super().__init__(raw)
+    def __init__(self, method: str, target: bytes, minor: int, raw: bytes, like: Head | None = None) -> None:
+        super().__init__(raw, like)
         self.method = method
         self.target = target
         self.minor = minor
+
+    def with_line(self, method: str, target: bytes) -> RequestHead:
+        """A head with this field block and another request line of the same version."""
+        return RequestHead(method, target, self.minor, self.raw, self)
 
     @property
     def idempotent(self) -> bool:

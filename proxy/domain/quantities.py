@@ -6,6 +6,7 @@ error, because nobody can tell seconds from milliseconds by looking (linkerd's r
 
 from __future__ import annotations
 
+import math
 import re
 from dataclasses import dataclass
 from typing import Final
@@ -14,6 +15,10 @@ from proxy.domain.ids import Seconds
 
 _UNITS: Final = {"ms": 0.001, "s": 1.0, "m": 60.0, "h": 3600.0, "d": 86400.0}
 _DURATION: Final = re.compile(r"(\d+(?:\.\d+)?)(ms|s|m|h|d)")
+_GO_UNITS: Final = {"ns": 1e-9, "us": 1e-6, "µs": 1e-6, "μs": 1e-6, **_UNITS}
+_GO_PART: Final = re.compile(r"(\d+\.?\d*|\.\d+)(ns|us|µs|μs|ms|s|m|h)", re.ASCII)
+_GO: Final = re.compile(rf"\+?(?:{_GO_PART.pattern})+", re.ASCII)
+_BARE: Final = re.compile(r"\d{1,9}(?:\.\d{1,9})?", re.ASCII)
 _RATE: Final = re.compile(r"(\d+(?:\.\d+)?)/(s|m|h)")
 _SHARE: Final = re.compile(r"(\d+(?:\.\d+)?)%")
 
@@ -72,6 +77,21 @@ def parse_share(text: object) -> float:
     if found is None or float(found[1]) > 100:
         raise QuantityError(f'"{text}" is not a share', 'write for example "20%" (0% to 100%)')
     return float(found[1]) / 100
+
+
+def go_duration(text: str) -> Seconds | None:
+    """Seconds in a duration as Go's ``time.ParseDuration`` reads it (``1m0s``, ``1.5h``, ``300ms``), or in a bare
+    number; None where it is neither, or not above zero.
+
+    Go itself takes no bare number but 0; callers write one all the same and mean seconds.
+    """
+    if _BARE.fullmatch(text):
+        seconds = float(text)
+    elif _GO.fullmatch(text):
+        seconds = sum(float(amount) * _GO_UNITS[unit] for amount, unit in _GO_PART.findall(text))
+    else:
+        return None
+    return Seconds(seconds) if 0 < seconds < math.inf else None
 
 
 def format_duration(seconds: float) -> str:

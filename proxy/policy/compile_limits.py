@@ -5,7 +5,7 @@ from __future__ import annotations
 from proxy.domain.ids import LimitName
 from proxy.policy.mistakes import Mistakes, Path
 from proxy.policy.names import check_field, check_name
-from proxy.policy.policyset import Hold, Limit, Per, Timeouts
+from proxy.policy.policyset import READY_WITHIN, Hold, Limit, Per, Timeouts
 from proxy.policy.schema import LimitShape, PolicyShape
 
 
@@ -26,6 +26,8 @@ def _limit(name: str, shape: LimitShape, mistakes: Mistakes) -> Limit:
         mistakes.add((*path, "burst"), "burst is for a rate", "leave it out: seats have no burst")
     elif shape.seats is None and shape.hold is not None:
         mistakes.add((*path, "hold"), "hold is for seats", "leave it out: a rate is not held")
+    if shape.ready_within is not None and shape.hold != "ready":
+        mistakes.add((*path, "ready_within"), "ready_within is for hold: ready", "write hold: ready, or leave it out")
     kind, header = shape.per
     if kind == "header":
         check_field((*path, "per"), header, mistakes)
@@ -36,7 +38,8 @@ def _limit(name: str, shape: LimitShape, mistakes: Mistakes) -> Limit:
         burst=shape.burst or 1,
         per=Per(kind),
         header=header.lower().encode("ascii", "replace"),
-        hold=Hold.REQUEST,
+        hold=Hold(shape.hold or "request"),
+        ready_within=shape.ready_within or READY_WITHIN,
     )
 
 

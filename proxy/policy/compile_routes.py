@@ -8,6 +8,7 @@ from typing import Final
 
 from proxy.domain.ids import LimitName, RouteName, Seconds, SinkName, UpstreamName
 from proxy.domain.paths import PathError, PathTemplate, normalise, path_template
+from proxy.policy.compile_kubernetes import KUBERNETES
 from proxy.policy.mistakes import Mistakes, Path, did_you_mean, shown
 from proxy.policy.names import check_defined, check_name
 from proxy.policy.policyset import AlsoTransient, Match, Mode, Queue, Retry, Route
@@ -17,6 +18,9 @@ _METHOD: Final = re.compile(r"[A-Z][A-Z-]{0,31}")
 _MOST_HOLES: Final = 2
 """Per segment: with more, matching a long path would take time by its cube."""
 
+
+KUBERNETES_PATIENCE: Final = Seconds(8.0)
+"""Below lightkube's read timeout of 10 s, the shortest of any client (kubernetes.md §9.4)."""
 
 _COMPARED: Final = 500
 """Earlier routes of an upstream that a route is compared with: the check must not take time by their square."""
@@ -42,12 +46,13 @@ def _route(
     path: Path = ("routes", number)
     check_name((*path, "name"), "a route", shape.name, mistakes)
     limits = _references((*path, "limits"), "a limit", shape.limits, policy.limits, "limits", mistakes)
+    _check_needs((*path, "limits"), limits, shape.match.upstream, policy, mistakes)
     sinks = _references((*path, "progress"), "a sink", shape.progress, policy.progress, "progress", mistakes)
     return Route(
         name=RouteName(str(shape.name)),
         match=_match((*path, "match"), shape.match, policy, operations, mistakes),
         limits=tuple(LimitName(name) for name in limits),
-        queue=_queue(shape.queue),
+        queue=_queue(shape.queue, _dialect_of(shape.match.upstream, policy)),
         retry=Retry() if shape.retry is None else _retry((*path, "retry"), shape.retry, mistakes),
         progress=tuple(SinkName(name) for name in sinks),
         mode=Mode(shape.mode),
@@ -121,9 +126,33 @@ def _template(path: Path, text: str, mistakes: Mistakes) -> PathTemplate | None:
     return template
 
 
-def _queue(shape: QueueShape) -> Queue:
+def _queue(shape: QueueShape, dialect: str) -> Queue:
     waiting = shape.waiting
-    return Queue(shape.patience, shape.linger, waiting.per_tenant, waiting.total, shape.refuse_early)
+    hurried = dialect == KUBERNETES and "patience" not in shape.model_fields_set
+    patience = KUBERNETES_PATIENCE if hurried else shape.patience
+    return Queue(patience, shape.linger, waiting.per_tenant, waiting.total, shape.refuse_early)
+
+
+def _dialect_of(upstream: str, policy: PolicyShape) -> str:
+    """The dialect of an upstream; empty where nothing defines it."""
+    return policy.upstreams[upstream].dialect if upstream in policy.upstreams else ""
+
+
+def _check_needs(path: Path, limits: list[str], upstream: str, policy: PolicyShape, mistakes: Mistakes) -> None:
+    """Limits that only requests of dialect ``kubernetes`` can have."""
+    dialect = _dialect_of(upstream, policy)
+    if dialect in ("", KUBERNETES) or mistakes.marked(("upstreams", upstream, "dialect")):
+        return
+    for number, name in enumerate(limits):
+        limit = policy.limits.get(name)
+        if limit is None or mistakes.spoiled(("limits", name)):
+            continue
+        if limit.hold == "ready":
+            problem = f"the limit {shown(name)} holds until a pod is ready, and dialect {dialect} has no pods"
+            mistakes.add((*path, number), problem, "give the route a limit with hold: request")
+        elif limit.per[0] == "namespace":
+            problem = f"the limit {shown(name)} counts per namespace, and dialect {dialect} has none"
+            mistakes.add((*path, number), problem, "give the route a limit with per: tenant")
 
 
 def _retry(path: Path, shape: RetryShape, mistakes: Mistakes) -> Retry:

@@ -13,6 +13,11 @@ from proxy.policy.policyset import LOOPBACK, IdentifyBy, IdentifyRule, KnownTena
 from proxy.policy.schema import IdentifyShape, KnownShape, LimitShape, PolicyShape
 
 _IDENTIFY = ("tenants", "identify")
+_SELF_EVIDENT = {
+    IdentifyBy.CREDENTIAL: "leave it out: nobody can make one up",
+    IdentifyBy.NAMESPACE: "leave it out: the API server checks who may use it",
+}
+"""Ways that believe every address, and why."""
 
 
 def compile_tenants(policy: PolicyShape, mistakes: Mistakes) -> Tenants:
@@ -37,11 +42,11 @@ def _rule(path: Path, shape: IdentifyShape, mistakes: Mistakes) -> IdentifyRule 
     said = [by for by in IdentifyBy if getattr(shape, by.value)]
     if len(said) != 1:
         problem = "says nothing to identify by" if not said else "says more than one way to identify by"
-        mistakes.add(path, problem, "one of: path, {header: Name}, credential")
+        mistakes.add(path, problem, "one of: path, {header: Name}, credential, namespace")
         return None
     by = said[0]
-    if by is IdentifyBy.CREDENTIAL and shape.trusted is not None:
-        mistakes.add((*path, "trusted"), "a credential needs no trust", "leave it out: nobody can make one up")
+    if by in _SELF_EVIDENT and shape.trusted is not None:
+        mistakes.add((*path, "trusted"), f"a {by.value} needs no trust", _SELF_EVIDENT[by])
     if by is not IdentifyBy.HEADER and "forward" in shape.model_fields_set:
         mistakes.add((*path, "forward"), "only a header can be forwarded", "leave it out")
     if shape.header is not None:

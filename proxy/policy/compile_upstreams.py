@@ -4,18 +4,21 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping
+from dataclasses import replace
 from typing import Final
 
 from proxy.domain.ids import UpstreamName
 from proxy.domain.paths import PathError, normalise
+from proxy.policy.compile_kubernetes import compile_auth, compile_pods
 from proxy.policy.mistakes import Mistakes, Path, did_you_mean, shown
 from proxy.policy.names import check_name
 from proxy.policy.origins import OriginError, parse_host, parse_listen, parse_origin
 from proxy.policy.policyset import Listen, Origin, Upstream, UpstreamTls
-from proxy.policy.schema import PolicyShape, UpstreamShape, UpstreamTlsShape
+from proxy.policy.schema import PolicyShape
 from proxy.policy.schema_kinds import LATER
+from proxy.policy.schema_upstreams import ListenShape, UpstreamShape, UpstreamTlsShape
 
-DIALECTS_LATER: Final = frozenset({"kubernetes", "anthropic", "openai"})
+DIALECTS_LATER: Final = frozenset({"anthropic", "openai"})
 """Dialects of the contract (design.md §2.10, §2.14) that this version does not speak."""
 
 _OURS: Final = ("/t", "/.headgate")
@@ -52,17 +55,20 @@ def _upstream(name: str, shape: UpstreamShape, mistakes: Mistakes) -> Upstream:
     if shape.prefix is not None:
         _check_prefix((*path, "prefix"), shape.prefix, mistakes)
     _check_tls(path, shape, origin, mistakes)
+    listen = None if shape.listen is None else _listen((*path, "listen"), shape.listen, mistakes)
     return Upstream(
         name=UpstreamName(name),
         origin=origin,
         dialect=str(shape.dialect),
         prefix=None if shape.prefix is None else str(shape.prefix),
-        listen=_listen(path, shape, mistakes),
+        listen=listen,
         hosts=_hosts((*path, "hosts"), shape.hosts, mistakes),
         keep_host=shape.host == "caller",
         via=shape.via,
         forward_idempotency_key=shape.forward_idempotency_key,
         tls=_tls(shape.tls),
+        auth=compile_auth((*path, "auth"), shape, origin, listen, mistakes),
+        pods=compile_pods((*path, "pods"), shape, mistakes),
     )
 
 
@@ -94,14 +100,13 @@ def _origin(path: Path, shape: UpstreamShape, mistakes: Mistakes) -> Origin:
     return origin
 
 
-def _listen(path: Path, shape: UpstreamShape, mistakes: Mistakes) -> Listen | None:
-    if shape.listen is None:
-        return None
+def _listen(path: Path, shape: ListenShape, mistakes: Mistakes) -> Listen:
     try:
-        return parse_listen(shape.listen.address)
+        listen = parse_listen(shape.address)
     except OriginError as error:
-        mistakes.add((*path, "listen", "address"), f"{shown(shape.listen.address)} {error.problem}", error.hint)
+        mistakes.add((*path, "address"), f"{shown(shape.address)} {error.problem}", error.hint)
         return Listen("127.0.0.1", 0)
+    return replace(listen, tls=shape.tls is not None)
 
 
 def _hosts(path: Path, hosts: list[str], mistakes: Mistakes) -> tuple[str, ...]:
@@ -156,7 +161,7 @@ def _check_mounts(upstreams: Mapping[UpstreamName, Upstream], mistakes: Mistakes
         if upstream.prefix is not None:
             take("prefix", upstream.prefix, (*path, "prefix"))
         if upstream.listen is not None and upstream.listen.port != 0:
-            take("address", upstream.listen, (*path, "listen", "address"))
+            take("address", (upstream.listen.host, upstream.listen.port), (*path, "listen", "address"))
         for number, host in enumerate(upstream.hosts):
             take("host", host, (*path, "hosts", number))
         if len(upstreams) > 1 and upstream.prefix is None and upstream.listen is None and not upstream.hosts:

@@ -89,6 +89,18 @@ def parse_listen(address: str) -> Listen:
     return Listen(host, int(port))
 
 
+def is_loopback(host: str) -> bool:
+    """Whether a host, without its port, is this machine's own by its name or address alone."""
+    if host.lower() == "localhost":
+        return True
+    try:
+        address = ipaddress.ip_address(host.strip("[]"))
+    except ValueError:
+        return False
+    mapped = address.ipv4_mapped if isinstance(address, ipaddress.IPv6Address) else None
+    return (mapped or address).is_loopback
+
+
 def parse_host(text: str) -> str:
     """A name that a Host header may hold, lower-case: ``api.e2b.app`` or ``api.e2b.app:8443``."""
     name, colon, port = text.partition(":")

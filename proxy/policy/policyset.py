@@ -15,6 +15,7 @@ from ipaddress import IPv4Address, IPv4Network, IPv6Address, IPv6Network, ip_add
 
 from proxy.domain.ids import LimitName, RouteName, Seconds, SinkName, TenantName, UpstreamName
 from proxy.domain.paths import PathTemplate
+from proxy.domain.pods import PodRules
 from proxy.domain.quantities import Rate
 from proxy.policy.templates import JsonTemplate, TextTemplate
 
@@ -24,10 +25,16 @@ Address = IPv4Address | IPv6Address
 LOOPBACK: tuple[Network, ...] = (IPv4Network("127.0.0.0/8"), IPv6Network("::1/128"))
 
 
+READY_WITHIN = Seconds(600.0)
+"""How long ``hold: ready`` waits for a pod at most, unless the policy says otherwise."""
+
+
 class Hold(Enum):
-    """How long a seat is held. ``ready`` and ``resource`` take their places here when they come."""
+    """How long a seat is held. ``resource`` takes its place here when it comes."""
 
     REQUEST = "request"
+    READY = "ready"
+    """Until the pod is seen Ready, or its mains are final (design.md §2.9)."""
 
 
 class Mode(Enum):
@@ -79,6 +86,15 @@ class Listen:
 
     host: str
     port: int
+    tls: bool = False
+    """``tls: auto``: a certificate of the process's own local authority (design.md §2.2)."""
+
+
+@dataclass(frozen=True, slots=True)
+class OwnAuth:
+    """``auth: own``: Headgate speaks to the upstream with its own bearer token and refuses impersonation headers."""
+
+    token_file: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -96,6 +112,15 @@ class Upstream:
     via: bool = False
     forward_idempotency_key: bool = False
     tls: UpstreamTls = UpstreamTls()
+    auth: OwnAuth | None = None
+    """None: callers' credentials pass through."""
+    pods: PodRules | None = None
+    """Dialect ``kubernetes``: which pods tell the truth; None: those that say so themselves, by annotation."""
+
+    @property
+    def own_credential(self) -> bool:
+        """Whether requests arrive upstream as Headgate's: by its token, or by its client certificate."""
+        return self.auth is not None or self.tls.client_cert_file is not None
 
 
 class IdentifyBy(Enum):
@@ -104,6 +129,8 @@ class IdentifyBy(Enum):
     PATH = "path"
     HEADER = "header"
     CREDENTIAL = "credential"
+    NAMESPACE = "namespace"
+    """The namespace in the path (dialect ``kubernetes``): always there, and checked upstream (kubernetes.md §8)."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -162,6 +189,7 @@ class Per(Enum):
     TENANT = "tenant"
     CREDENTIAL = "credential"
     UPSTREAM = "upstream"
+    NAMESPACE = "namespace"
     HEADER = "header"
 
 
@@ -176,6 +204,8 @@ class Limit:
     per: Per
     header: bytes = b""
     hold: Hold = Hold.REQUEST
+    ready_within: Seconds = READY_WITHIN
+    """With ``hold: ready``: when the seat is given back at the latest, from the create's reply on."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -5,11 +5,13 @@ A test compares the result with what is committed, so the reference cannot fall 
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterator
 from typing import Final
 
 from proxy.domain.quantities import format_duration
-from proxy.policy.schema import PolicyShape, Shape
+from proxy.policy.schema import PolicyShape
+from proxy.policy.schema_base import Shape
 from proxy.policy.schema_kinds import Kind
 from proxy.policy.shapes import Expected, Key, keys_of
 
@@ -92,10 +94,12 @@ def _default(key: Key) -> str:
         return "–"
     if isinstance(value, Shape):
         return "as below"
-    if value == [] or value == {}:
+    if value in ([], {}, ()):
         return "`{}`" if key.expected.items is None else "none"
     if isinstance(value, list) and isinstance(value[0], Shape):
         return "`[credential]`"
+    if isinstance(value, list):
+        return f"`{json.dumps(value)}`"
     return f"`{_written(value, key.expected.kind)}`"
 
 

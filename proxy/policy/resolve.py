@@ -26,8 +26,8 @@ _LONGEST: Final = 512
 """Targets longer than this, in bytes, are not remembered."""
 _NO_HOLES: Final[Mapping[str, str]] = MappingProxyType({})
 
-Classify = Callable[[str, str, str], str]
-"""A dialect's operation of (dialect, method, normalised path)."""
+Classify = Callable[[str, str, str, bytes], str]
+"""A dialect's operation of (dialect, verb, normalised path, query)."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,20 +62,23 @@ class Resolver:
         self._young: dict[tuple[UpstreamName | None, bytes, str, bytes], Resolution] = {}
         self._old: dict[tuple[UpstreamName | None, bytes, str, bytes], Resolution] = {}
 
-    def resolve(self, listener: UpstreamName | None, host: bytes, method: str, target: bytes) -> Resolution:
+    def resolve(
+        self, listener: UpstreamName | None, host: bytes, method: str, target: bytes, verb: str = ""
+    ) -> Resolution:
         """What becomes of a request.
 
         ``listener`` is the upstream whose own listener it came to, None for the main one; ``host`` the Host header,
-        empty where there is none. Raises UnknownUpstream where nothing is mounted, BadRequest for a target that is
+        empty where there is none. ``verb`` is what the method means where that is more than its name says (``APPLY``):
+        dialects classify by it. Raises UnknownUpstream where nothing is mounted, BadRequest for a target that is
         no path, holds ``%00`` or leaves its mount.
         """
-        key = (listener, host if self._use_hosts else b"", method, target)
+        key = (listener, host if self._use_hosts else b"", verb or method, target)
         found = self._young.get(key)
         if found is not None:
             return found
         found = self._old.get(key)
         if found is None:
-            found = self._look(listener, host, method, target)
+            found = self._look(listener, host, method, target, verb or method)
             if len(target) > _LONGEST or len(host) > _LONGEST or target[:1] != b"/":
                 return found
         self._remember(key, found)
@@ -87,7 +90,7 @@ class Resolver:
             self._young = {}
         self._young[key] = found
 
-    def _look(self, listener: UpstreamName | None, host: bytes, method: str, target: bytes) -> Resolution:
+    def _look(self, listener: UpstreamName | None, host: bytes, method: str, target: bytes, verb: str) -> Resolution:
         if target[:1] == b"/":
             scheme, authority, origin_form = b"", host, target
         else:
@@ -103,7 +106,7 @@ class Resolver:
         upstream = mounted.upstream
         if scheme:
             self._check_authority(upstream, scheme, authority, host)
-        operation = self._classify(upstream.dialect, method, normal)
+        operation = self._classify(upstream.dialect, verb, normal, query)
         route, holes = self._route(upstream.name, method, operation, normal)
         forward = (self._bases[upstream.name] + mounted.rest or b"/") + mark + query
         return Resolution(upstream, mounted.tenant, normal, forward, operation, route, holes)

@@ -9,10 +9,11 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Annotated, ClassVar, Final
 
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, model_validator
+from pydantic import Field, model_validator
 
 from proxy.domain.ids import Seconds
 from proxy.policy.mistakes import did_you_mean, shown
+from proxy.policy.schema_base import ANYWHERE, Shape, Texts
 from proxy.policy.schema_kinds import (
     Backoff,
     Bound,
@@ -31,87 +32,26 @@ from proxy.policy.schema_kinds import (
     Text,
     Version,
     Weight,
-    as_list,
     choice,
     fault,
 )
+from proxy.policy.schema_upstreams import UpstreamShape
 
-ANYWHERE: Final = "http://stand-in.invalid"
-
-Texts = Annotated[list[Text], BeforeValidator(as_list)]
-"""A text or a list of texts."""
-
-
-class Shape(BaseModel):
-    """A map of the policy. Unknown keys are mistakes."""
-
-    model_config = ConfigDict(extra="forbid", strict=True, frozen=True, arbitrary_types_allowed=True)
-
-    LATER: ClassVar[Mapping[str, str]] = {}
-    """Keys that come with a later version, and what to do until then."""
-
-
-class ListenShape(Shape):
-    """A listener of an upstream's own, mounted at `/`."""
-
-    LATER = {"tls": "leave it out: this listener speaks plain HTTP"}
-
-    address: Annotated[Text, StandIn("127.0.0.1:0")] = Field(
-        description="`host:port` to bind, `[::1]:8443` for IPv6. Loopback keeps others out."
-    )
-
-
-class UpstreamTlsShape(Shape):
-    """How an `https` upstream is trusted, and how it knows Headgate. Files are PEM, read at start and reload."""
-
-    ca_file: Text | None = Field(default=None, description="Authorities to trust; left out: those of the system.")
-    client_cert_file: Text | None = Field(default=None, description="Certificate to show to the upstream.")
-    client_key_file: Text | None = Field(default=None, description="Its key, where it is not in the same file.")
-    server_name: Text | None = Field(
-        default=None, description="Name to ask for and to verify; left out: the URL's host."
-    )
-    verify: Flag = Field(default=True, description="`false` trusts any certificate: for tests, never over a network.")
-
-
-class UpstreamShape(Shape):
-    """An API behind Headgate. Several upstreams each need a `prefix`, a `listen` or `hosts`; a single one is
-    mounted at `/` without."""
-
-    LATER = {
-        "mark": "leave it out: this version puts no mark into sandboxes",
-        "pods": "leave it out: pods are not rewritten yet",
-        "auth": "leave it out: callers' credentials pass through",
-    }
-
-    url: Annotated[Text, StandIn(ANYWHERE)] = Field(
-        description="Where it is: `https://host[:port][/path]`. With dialect `e2b-sandbox` the host may hold "
-        "`{port}` and `{sandbox}`: `https://{port}-{sandbox}.e2b.app`."
-    )
-    dialect: Text = Field(
-        default="http", description="What requests mean and how errors look: `e2b`, `e2b-sandbox` or `http`."
-    )
-    prefix: Text | None = Field(
-        default=None, description="Path on the main listener: `/e2b`. Taken off before forwarding."
-    )
-    listen: ListenShape | None = Field(default=None, description="A listener of its own.")
-    hosts: Texts = Field(default=[], description="`Host` names (with or without port) that select this upstream.")
-    host: Annotated[str, choice("upstream", "caller")] = Field(
-        default="upstream", description="The Host that the upstream sees: its own authority, or what the caller sent."
-    )
-    via: Flag = Field(default=False, description="Add `Via` to requests; off, so that nothing is added.")
-    forward_idempotency_key: Flag = Field(
-        default=False, description="Forward `Idempotency-Key`; off, since retries would replay the first error."
-    )
-    tls: UpstreamTlsShape = Field(default=UpstreamTlsShape(), description="TLS to the upstream.")
+_WORDS: Final = ("path", "credential", "namespace")
+"""Ways to identify that need no more than their name."""
 
 
 class IdentifyShape(Shape):
-    """One way to a tenant's name. Written `path`, `credential`, or as a map with one of `path`, `header`,
-    `credential`."""
+    """One way to a tenant's name. Written `path`, `credential`, `namespace`, or as a map with one of `path`, `header`,
+    `credential`, `namespace`."""
 
     path: Flag | None = Field(default=None, description="The tenant stands in the path: `/t/<tenant>/...`.")
     header: Text | None = Field(default=None, description="The tenant stands in this header.")
     credential: Flag | None = Field(default=None, description="The tenant is a short salted hash of the credential.")
+    namespace: Flag | None = Field(
+        default=None,
+        description="The tenant is the Kubernetes namespace in the path, which the API server checks.",
+    )
     trusted: list[Text] | None = Field(
         default=None,
         description="Networks whose callers are believed; left out: loopback only, so nobody makes up tenants.",
@@ -124,9 +64,9 @@ class IdentifyShape(Shape):
     @classmethod
     def _word(cls, value: object) -> object:
         if isinstance(value, str):
-            if value in ("path", "credential"):
+            if value in _WORDS:
                 return {str(value): True}
-            hint = "write {header: Name}" if value == "header" else did_you_mean(value, ("path", "credential"))
+            hint = "write {header: Name}" if value == "header" else did_you_mean(value, _WORDS)
             raise fault(f"{shown(value)} is no way to identify a tenant", hint)
         return value
 
@@ -134,7 +74,7 @@ class IdentifyShape(Shape):
 class OverrideShape(Shape):
     """A tenant's own size of a limit that counts per tenant. One of the two, as the limit has it."""
 
-    LATER = {"burst": "the limit's own burst applies"}
+    LATER: ClassVar[Mapping[str, str]] = {"burst": "the limit's own burst applies"}
 
     seats: Seats | None = Field(default=None, description="This tenant's seats.")
     rate: RateText | None = Field(default=None, description="This tenant's rate.")
@@ -167,7 +107,7 @@ class TenantsShape(Shape):
 class LimitShape(Shape):
     """A named bound: `seats` (how many at once) or a `rate` (how many per time). Exactly one of the two."""
 
-    LATER = {
+    LATER: ClassVar[Mapping[str, str]] = {
         "resync": "leave it out: it belongs to hold: resource",
         "grace": "leave it out: it belongs to hold: resource",
         "entity": "leave it out: it belongs to hold: entity",
@@ -187,11 +127,18 @@ class LimitShape(Shape):
     )
     per: PerText = Field(
         default=("tenant", ""),
-        description="Whom it counts: each tenant, each credential, each upstream, each value of a header.",
+        description="Whom it counts: each tenant, each credential, each upstream, each Kubernetes namespace, each "
+        "value of a header.",
     )
-    hold: Annotated[str, choice("request", later=("ready", "resource", "entity", "ticket"))] | None = Field(
+    hold: Annotated[str, choice("request", "ready", later=("resource", "entity", "ticket"))] | None = Field(
         default=None,
-        description="Only with `seats`: how long one is held. `request`, the default: to the reply's last byte.",
+        description="Only with `seats`: how long one is held. `request`, the default: to the reply's last byte. "
+        "`ready`, dialect `kubernetes`: until a reply that passes shows the new pod ready, over or gone.",
+    )
+    ready_within: PositiveDuration | None = Field(
+        default=None,
+        description="Only with `hold: ready`, there `10m` unless said: after that the seat is given back, whatever is "
+        "known of the pod.",
     )
 
 
@@ -218,10 +165,12 @@ class WaitingShape(Shape):
 class QueueShape(Shape):
     """How requests wait for the limits of their route."""
 
-    LATER = {"class": "leave it out: all routes of a pool wait alike"}
+    LATER: ClassVar[Mapping[str, str]] = {"class": "leave it out: all routes of a pool wait alike"}
 
     patience: Duration = Field(
-        default=Seconds(45.0), description="How long a request may wait; below the 60 s after which SDKs give up."
+        default=Seconds(45.0),
+        description="How long a request may wait; below the 60 s after which SDKs give up. Left out with dialect "
+        "`kubernetes`: `8s`, below the 10 s after which its most hurried client does.",
     )
     linger: Duration = Field(
         default=Seconds(30.0),
@@ -246,7 +195,9 @@ class AlsoShape(Shape):
 class RetryShape(Shape):
     """When a request is sent again. Left out: one try. Only what is provably not processed, or idempotent."""
 
-    LATER = {"look_for": "leave it out: a create that may have been processed is never sent again"}
+    LATER: ClassVar[Mapping[str, str]] = {
+        "look_for": "leave it out: a create that may have been processed is never sent again"
+    }
 
     attempts: Count = Field(default=5, description="Tries in all, the first one too.")
     backoff: Backoff = Field(
@@ -260,7 +211,7 @@ class RetryShape(Shape):
 class RouteShape(Shape):
     """What happens to the requests that match; the first route that matches wins."""
 
-    LATER = {
+    LATER: ClassVar[Mapping[str, str]] = {
         "share": "leave it out: every create makes its own call",
         "look_for": "leave it out: a create that may have been processed is never sent again",
     }
@@ -323,9 +274,9 @@ class TimeoutsShape(Shape):
 class PolicyShape(Shape):
     """The whole policy: one file, or the files of a folder together."""
 
-    LATER = {
+    LATER: ClassVar[Mapping[str, str]] = {
         "callbacks": "leave it out: Headgate-Progress-Url is not read yet; write a sink under progress",
-        "dialects": "leave it out: this version has the dialects e2b, e2b-sandbox and http",
+        "dialects": "leave it out: this version has the dialects e2b, e2b-sandbox, kubernetes and http",
         "guards": "leave it out: replies with 409 pass unchanged",
     }
 

@@ -13,10 +13,12 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Annotated, Any, Final
 
-from pydantic import GetCoreSchemaHandler
+from pydantic import BeforeValidator, GetCoreSchemaHandler
 from pydantic_core import CoreSchema, PydanticCustomError, core_schema
 
 from proxy.domain.ids import Seconds
+from proxy.domain.labels import SelectorError, parse_labels
+from proxy.domain.pods import LabelTerm
 from proxy.domain.quantities import QuantityError, Rate, parse_duration, parse_rate, parse_share
 from proxy.policy.environment import FromEnvironment
 from proxy.policy.mistakes import did_you_mean, shown
@@ -187,15 +189,35 @@ def as_list(value: object) -> object:
     return [value] if isinstance(value, str) else value
 
 
+def as_names(value: object) -> object:
+    """A single text where a list of names may stand: the names in it, divided by commas. So the environment can name
+    several."""
+    if not isinstance(value, str):
+        return value
+    names = [name.strip() for name in value.split(",")]
+    if isinstance(value, FromEnvironment):
+        return [FromEnvironment.of(((name, True),), value.written) for name in names]
+    return names
+
+
+def _labels(value: object) -> tuple[LabelTerm, ...]:
+    try:
+        return parse_labels(str(_text(value)))
+    except SelectorError as error:
+        if isinstance(value, FromEnvironment):
+            raise fault(f"what {shown(value)} holds is not a label selector", error.hint) from None
+        raise fault(f"{shown(value)} is not a label selector: {error.problem}", error.hint) from None
+
+
 def _per(value: object) -> tuple[str, str]:
-    names = ("tenant", "credential", "upstream")
-    hint = "per is tenant, credential, upstream or {header: Name}"
+    names = ("tenant", "credential", "upstream", "namespace")
+    hint = "per is tenant, credential, upstream, namespace or {header: Name}"
     if isinstance(value, Mapping):
         header = value.get("header")
         if set(value) != {"header"} or not isinstance(header, str):
             raise fault("a map here has the key header and nothing else", hint)
         return "header", header
-    if isinstance(value, list) or value in ("namespace", "model_group"):
+    if isinstance(value, list) or value == "model_group":
         raise fault(LATER.format("a list" if isinstance(value, list) else shown(value)), hint)
     if not isinstance(value, str):
         raise fault(f"wants a text or a map, got {shown(value)}", hint)
@@ -232,5 +254,8 @@ Seats = Annotated[int, Kind(_SEATS.label, _seats)]
 Bound = Annotated[int, _SEATS]
 Count = Annotated[int, whole_number(1)]
 Status = Annotated[int, Kind("HTTP status", _status)]
-PerText = Annotated[tuple[str, str], Kind("`tenant`, `credential`, `upstream` or `{header: Name}`", _per)]
+PerText = Annotated[tuple[str, str], Kind("`tenant`, `credential`, `upstream`, `namespace` or `{header: Name}`", _per)]
+NameTexts = Annotated[list[Text], BeforeValidator(as_names)]
+"""A list of names, or a text of names divided by commas."""
+LabelsText = Annotated[tuple[LabelTerm, ...], Kind("label selector", _labels)]
 Json = Annotated[object, Kind("any JSON", _json)]

@@ -8,7 +8,8 @@ from dataclasses import dataclass
 from typing import Annotated, Any, Union, get_args, get_origin
 
 from proxy.policy.mistakes import Path
-from proxy.policy.schema import PolicyShape, Shape
+from proxy.policy.schema import PolicyShape
+from proxy.policy.schema_base import Shape
 from proxy.policy.schema_kinds import Kind, StandIn
 
 

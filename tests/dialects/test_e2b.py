@@ -47,7 +47,7 @@ MEANINGS: Final = {
 @pytest.mark.parametrize("asked", MEANINGS)
 def test_what_a_request_means(asked: str, version: str) -> None:
     method, path = asked.split(" ")
-    meaning = E2B.classify(method, version + path)
+    meaning = E2B.classify(method, version + path, b"")
     assert meaning == MEANINGS[asked]
     assert meaning in E2B.operations
 

@@ -96,7 +96,7 @@ def test_a_name_that_could_lead_elsewhere_is_refused(lines: list[str]) -> None:
 
 
 def test_reads_writes_and_the_credential() -> None:
-    meanings = {method: SANDBOX.classify(method, "/x") for method in ("GET", "HEAD", "OPTIONS", "POST", "DELETE")}
+    meanings = {method: SANDBOX.classify(method, "/x", b"") for method in ("GET", "HEAD", "OPTIONS", "POST", "DELETE")}
     assert meanings == {"GET": "read", "HEAD": "read", "OPTIONS": "read", "POST": "write", "DELETE": "write"}
     assert SANDBOX.credential(request("X-Access-Token: t", "Authorization: Basic u")) == b"t"
     assert SANDBOX.credential(request("Authorization: Basic u")) == b"Basic u"

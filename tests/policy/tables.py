@@ -330,7 +330,6 @@ SINKS: list[Case] = [
 ]
 
 LATER: list[tuple[str, str, str]] = [
-    (LIMIT + "  a: {seats: 1, hold: ready}\n", "limits.a.hold", '"ready"'),
     (LIMIT + "  a: {seats: 1, hold: resource}\n", "limits.a.hold", '"resource"'),
     (LIMIT + "  a: {seats: 1, hold: entity}\n", "limits.a.hold", '"entity"'),
     (LIMIT + "  a: {seats: 1, hold: ticket}\n", "limits.a.hold", '"ticket"'),
@@ -338,19 +337,13 @@ LATER: list[tuple[str, str, str]] = [
     (LIMIT + "  a: {seats: 1, grace: 5s}\n", "limits.a.grace", '"grace"'),
     (LIMIT + "  a: {seats: auto}\n", "limits.a.seats", '"auto"'),
     (LIMIT + "  a: {of: llm, seats: 1}\n", "limits.a.of", '"of"'),
-    (LIMIT + "  a: {seats: 1, per: namespace}\n", "limits.a.per", '"namespace"'),
+    (LIMIT + "  a: {seats: 1, per: model_group}\n", "limits.a.per", '"model_group"'),
     (LIMIT + "  a: {seats: 1, per: [credential]}\n", "limits.a.per", "a list"),
     (ROUTE + "  - {name: a, match: {upstream: e2b}, share: /x}\n", "routes[0].share", '"share"'),
     (ROUTE + "  - {name: a, match: {upstream: e2b}, queue: {class: turn}}\n", "routes[0].queue.class", '"class"'),
     (BASE + "guards: {spawned: {on: 409}}\n", "guards", '"guards"'),
     (BASE + "callbacks: {allow: [x]}\n", "callbacks", '"callbacks"'),
     (BASE + "dialects: {daytona: {}}\n", "dialects", '"dialects"'),
-    ("version: 1\nupstreams: {k: {url: http://h, dialect: kubernetes}}\n", "upstreams.k.dialect", '"kubernetes"'),
-    ("version: 1\nupstreams: {k: {url: http://h, pods: {}}}\n", "upstreams.k.pods", '"pods"'),
+    ("version: 1\nupstreams: {k: {url: http://h, dialect: anthropic}}\n", "upstreams.k.dialect", '"anthropic"'),
     ("version: 1\nupstreams: {k: {url: http://h, mark: off}}\n", "upstreams.k.mark", '"mark"'),
-    (
-        "version: 1\nupstreams: {k: {url: http://h, listen: {address: 'h:1', tls: auto}}}\n",
-        "upstreams.k.listen.tls",
-        '"tls"',
-    ),
 ]

@@ -6,11 +6,12 @@ import pytest
 
 from tests.policy.builders import BASE, mistakes
 from tests.policy.tables import LATER, LIMIT, NAMES, ROUTE, SINKS, TENANTS, UPSTREAMS, VALUES
+from tests.policy.tables_kubernetes import LIMITS, LISTEN, OWN_AUTH, PODS
 
 
 @pytest.mark.parametrize(
     ("text", "line", "path", "problem", "hint"),
-    VALUES + UPSTREAMS + NAMES + TENANTS + SINKS,
+    VALUES + UPSTREAMS + NAMES + TENANTS + SINKS + PODS + OWN_AUTH + LISTEN + LIMITS,
     ids=lambda v: str(v)[-60:],
 )
 def test_a_mistake_is_told_with_its_place(text: str, line: int, path: str, problem: str, hint: str) -> None:

@@ -5,7 +5,8 @@ from __future__ import annotations
 from pathlib import Path
 
 from proxy.policy.reference import render
-from proxy.policy.schema import PolicyShape, Shape
+from proxy.policy.schema import PolicyShape
+from proxy.policy.schema_base import Shape
 from proxy.policy.shapes import keys_of
 
 COMMITTED = Path(__file__).parent.parent.parent / "docs" / "policy.md"

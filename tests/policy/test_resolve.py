@@ -32,7 +32,7 @@ routes:
 
 
 def resolver(text: str = MOUNTED) -> Resolver:
-    return Resolver(policy(text), lambda dialect, method, path: DIALECTS[dialect].classify(method, path))
+    return Resolver(policy(text), lambda dialect, *asked: DIALECTS[dialect].classify(*asked))
 
 
 def at(target: bytes, *, method: str = "POST", host: bytes = b"h", listener: str | None = None) -> Resolution:
@@ -206,7 +206,7 @@ def test_an_answer_is_remembered_and_forgotten(monkeypatch: pytest.MonkeyPatch) 
     monkeypatch.setattr(resolve, "_REMEMBERED", 2)
     asked: list[str] = []
 
-    def classify(dialect: str, method: str, path: str) -> str:
+    def classify(dialect: str, method: str, path: str, query: bytes) -> str:
         asked.append(path)
         return "read"
 

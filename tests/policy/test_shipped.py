@@ -8,8 +8,10 @@ import pytest
 
 from proxy.dialects.registry import DIALECTS, OPERATIONS
 from proxy.domain.ids import LimitName, RouteName, UpstreamName
+from proxy.domain.labels import parse_labels
+from proxy.domain.pods import PodRules
 from proxy.policy.compile import load_policy
-from proxy.policy.policyset import PolicySet
+from proxy.policy.policyset import Hold, IdentifyBy, Listen, Per, PolicySet
 from proxy.policy.resolve import Resolver
 
 SHIPPED = Path(__file__).parent.parent.parent / "policies"
@@ -21,9 +23,9 @@ def load(name: str, **environment: str) -> PolicySet:
     return load_policy([(name, content)], ENVIRONMENT | environment, OPERATIONS)
 
 
-def route_of(policy: PolicySet, method: str, target: bytes) -> RouteName:
-    held = Resolver(policy, lambda dialect, method, path: DIALECTS[dialect].classify(method, path))
-    route = held.resolve(None, b"h", method, target).route
+def route_of(policy: PolicySet, method: str, target: bytes, listener: UpstreamName | None = None) -> RouteName:
+    held = Resolver(policy, lambda dialect, *asked: DIALECTS[dialect].classify(*asked))
+    route = held.resolve(listener, b"h", method, target).route
     assert route is not None
     return route.name
 
@@ -34,7 +36,7 @@ def test_every_shipped_policy_loads(path: Path) -> None:
 
 
 def test_those_that_the_contract_names_are_there() -> None:
-    assert {path.stem for path in SHIPPED.glob("*.yaml")} >= {"e2b", "temper-e2b", "http"}
+    assert {path.stem for path in SHIPPED.glob("*.yaml")} >= {"e2b", "temper-e2b", "http", "kubernetes"}
 
 
 @pytest.mark.parametrize("name", ["e2b", "temper-e2b"])
@@ -117,3 +119,56 @@ def test_http_queues_writes_only() -> None:
     policy = load("http")
     assert route_of(policy, "POST", b"/x") == "write"
     assert route_of(policy, "GET", b"/x") == "read"
+
+
+@pytest.mark.parametrize(
+    ("method", "target", "route"),
+    [
+        ("POST", b"/api/v1/namespaces/a/pods", "create"),
+        ("POST", b"//api/v1/./namespaces/a/%70ods/?fieldManager=kubectl", "create"),
+        ("POST", b"/api/v1/namespaces/a/pods?dryRun=All", "rest"),
+        ("GET", b"/api/v1/namespaces/a/pods", "rest"),
+        ("GET", b"/api/v1/pods?watch=1", "rest"),
+        ("GET", b"/api/v1/namespaces/a/pods/p", "rest"),
+        ("GET", b"/api/v1/namespaces/a/pods/p/log?follow=true", "rest"),
+        ("POST", b"/api/v1/namespaces/a/pods/p/exec?command=ls", "rest"),
+        ("GET", b"/api/v1/namespaces/a/pods/p/attach", "rest"),
+        ("POST", b"/api/v1/namespaces/a/pods/p/portforward", "rest"),
+        ("POST", b"/api/v1/namespaces/a/pods/p/proxy/api/v1/namespaces/a/pods", "rest"),
+        ("POST", b"/api/v1/namespaces/a/pods/p/eviction", "rest"),
+        ("POST", b"/api/v1/namespaces/a/pods/p/binding", "rest"),
+        ("PATCH", b"/api/v1/namespaces/a/pods/p/status", "rest"),
+        ("DELETE", b"/api/v1/namespaces/a/pods/p", "rest"),
+        ("DELETE", b"/api/v1/namespaces/a/pods", "rest"),
+        ("POST", b"/apis/batch/v1/namespaces/a/jobs", "rest"),
+        ("POST", b"/apis/metrics.k8s.io/v1beta1/namespaces/a/pods", "rest"),
+        ("GET", b"/openapi/v2", "rest"),
+    ],
+)
+def test_kubernetes_queues_new_pods_and_nothing_else(method: str, target: bytes, route: str) -> None:
+    policy = load("kubernetes")
+    assert route_of(policy, method, target, UpstreamName("kube")) == route
+    limits = {r.name: r.limits for r in policy.routes}
+    assert limits == {"create": ("creates", "create-rate"), "rest": ()}
+
+
+def test_kubernetes_waits_less_than_its_most_hurried_client() -> None:
+    policy = load("kubernetes")
+    creates = policy.limits[LimitName("creates")]
+    assert (creates.per, creates.hold, creates.ready_within) == (Per.NAMESPACE, Hold.READY, 600.0)
+    assert policy.limits[LimitName("create-rate")].per is Per.UPSTREAM
+    assert policy.routes[0].queue.patience < 10  # lightkube's read timeout, reference kubernetes.md §9.4
+    assert [rule.by for rule in policy.tenants.identify] == [IdentifyBy.NAMESPACE, IdentifyBy.CREDENTIAL]
+
+
+def test_kubernetes_is_reached_as_in_a_cluster_unless_told_otherwise() -> None:
+    kube = load("kubernetes").upstreams[UpstreamName("kube")]
+    assert kube.origin.authority == "kubernetes.default.svc"
+    assert kube.tls.ca_file == "/var/run/secrets/kubernetes.io/serviceaccount/ca.crt"
+    assert kube.listen == Listen("127.0.0.1", 6443, tls=True)
+    assert kube.auth is None
+    assert kube.pods == PodRules(main_containers=("sandbox",))
+    said = {"KUBE_MAIN_CONTAINERS": "agent, worker", "KUBE_POD_NAMESPACES": "agents-*,lab", "KUBE_POD_LABELS": "a=b"}
+    kube = load("kubernetes", KUBE_UPSTREAM_URL="https://h:1", **said).upstreams[UpstreamName("kube")]
+    assert kube.origin.authority == "h:1"
+    assert kube.pods == PodRules(("agent", "worker"), ("agents-*", "lab"), parse_labels("a=b"))

@@ -44,7 +44,10 @@ async def idle_waiters(count: int, folder: Path) -> Idle:
     policy = folder / "policy.yaml"
     async with upstream(gate) as e2b:
         policy.write_text(POLICY % e2b.url)
-        async with serving(str(policy), folder) as served, callers(served.url) as people:
+        async with (
+            serving(str(policy), folder, HEADGATE_CONNECTIONS=str(2 * count)) as served,
+            callers(served.url) as people,
+        ):
             fields = [("X-API-Key", "e2b_00ff00ff"), ("Content-Type", "application/json")]
             data = request("POST", "/e2b/sandboxes", CREATE, fields)
             for number in range(SEATS):

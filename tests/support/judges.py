@@ -20,7 +20,7 @@ from pathlib import Path
 import pytest
 from aiohttp import web
 
-from tests.support.wire import PATIENCE, Side
+from tests.support.wire import HEAD_END, PATIENCE, Side
 
 NGINX = """
 daemon off;
@@ -104,12 +104,20 @@ def verdict_of(reply: bytes) -> Verdict:
 
 
 async def judge(path: Path, data: bytes, *, whole: bool) -> Verdict:
-    """What the server at a socket sees in ``data``: ``whole`` with :data:`END` behind it, else cut off there."""
+    """What the server at a socket sees in ``data``: ``whole`` with :data:`END` behind it, else cut off there.
+
+    Behind a request to leave HTTP it comes only after the reply, as from Headgate: before, it would be no HTTP.
+    """
     side = Side(*await asyncio.open_unix_connection(str(path)))
     try:
-        side.send(data + END if whole else data)
+        side.send(data)
         if not whole:
             side.half_close()
+        elif b"\r\nupgrade:" in data.lower():
+            await side.sees(HEAD_END)
+            side.send(END)
+        else:
+            side.send(END)
         return verdict_of(await side.rest())
     finally:
         await side.close()
