@@ -18,7 +18,7 @@ from typing import Any
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
 
-from bench import burst, latency, small, stream, waiting
+from bench import burst, latency, lists, small, stream, waiting, watch
 from bench.machine import BenchError, facts, go_first, pin
 from bench.options import Options
 from bench.report import Report, replace_section
@@ -30,6 +30,8 @@ MEASURES: dict[str, tuple[Callable[[Options], Report], str]] = {
     "waiting": (waiting.run, "memory per waiting request, and that all are served"),
     "stream": (stream.run, "a big body up and down, and memory meanwhile"),
     "burst": (burst.run, "N creates at once against C seats"),
+    "watch": (watch.run, "events of a Kubernetes watch through the pod rewrite"),
+    "list": (lists.run, "long lists of pods, and how long the loop is busy with one piece of them"),
 }
 
 KNOBS: dict[str, dict[str, int | float]] = {
@@ -38,6 +40,8 @@ KNOBS: dict[str, dict[str, int | float]] = {
     "waiting": {"rounds": 3, "requests": 10_000},
     "stream": {"rounds": 3, "mebibytes": 1024},
     "burst": {"rounds": 3, "requests": 40, "seats": 4, "service": 0.5},
+    "watch": {"rounds": 5, "events": 100_000},
+    "list": {"rounds": 5, "pods": 5_000},
 }
 
 MEANINGS = {
@@ -49,6 +53,8 @@ MEANINGS = {
     "seats": "how many the upstream may see",
     "service": "seconds that each takes there",
     "mebibytes": "size of the body",
+    "events": "of each watch",
+    "pods": "in each list",
 }
 
 ALL = "all"

@@ -27,6 +27,8 @@ class Options:
     seats: int = 0
     service: float = 0.0
     mebibytes: int = 0
+    events: int = 0
+    pods: int = 0
 
     def plan(self, upstream: int, **bounds: int) -> Plan:
         """What a subject is to be set up for, with this run's folder and core."""

@@ -7,6 +7,7 @@ upstream, an access log line per request into a file, metrics on, and a bound on
 import importlib.metadata
 import json
 import subprocess
+import sys
 import urllib.request
 from abc import ABC, abstractmethod
 from dataclasses import dataclass
@@ -16,6 +17,7 @@ from typing import ClassVar, Self
 
 from bench.machine import BenchError, tool
 from bench.processes import Child, free_port
+from proxy import __version__
 
 
 @dataclass(frozen=True, slots=True)
@@ -259,9 +261,9 @@ class Headgate(Subject):
 
     name = "headgate"
 
-    def _command(self) -> list[str]:
+    def _policy(self) -> str:
         queue = self.plan.queue
-        text = f"""
+        return f"""
 version: 1
 upstreams:
   bench: {{url: "http://127.0.0.1:{self.plan.upstream}", dialect: http}}
@@ -273,11 +275,17 @@ routes:
     limits: [calls]
     queue: {{patience: 60m, linger: 30s, waiting: {{per_tenant: {queue}, total: {queue}}}}}
 """
+
+    def _program(self) -> list[str]:
+        return [tool("headgate")]
+
+    def _command(self) -> list[str]:
         addresses = ["--listen", f"127.0.0.1:{self.port}", "--admin", f"127.0.0.1:{self.admin}"]
-        return [tool("headgate"), "serve", "--policy", self._write("policy.yaml", text), *addresses]
+        return [*self._program(), "serve", "--policy", self._write("policy.yaml", self._policy()), *addresses]
 
     def _environment(self) -> dict[str, str]:
-        return {"HEADGATE_STATE_DIR": str(self.folder)}
+        # Usually half of the open files allowed: on a machine with few, less than the crowd that is to wait.
+        return {"HEADGATE_STATE_DIR": str(self.folder), "HEADGATE_CONNECTIONS": str(2 * self.plan.queue + 1000)}
 
     def waiting(self) -> int:
         """Callers connected and waiting, over all routes."""
@@ -291,9 +299,23 @@ routes:
         return importlib.metadata.version("headgate")
 
 
+class Plain(Headgate):
+    """The same from the checkout, as Python: what ``headgate`` is where it was not compiled."""
+
+    name = "plain"
+
+    def _program(self) -> list[str]:
+        return [sys.executable, "-m", "proxy"]
+
+    @classmethod
+    def version(cls) -> str:
+        """The checkout's."""
+        return __version__
+
+
 def _address(port: int) -> dict[str, object]:
     return {"socket_address": {"address": "127.0.0.1", "port_value": port}}
 
 
-PROXIES: dict[str, type[Subject]] = {proxy.name: proxy for proxy in (Haproxy, Nginx, Envoy, Headgate)}
+PROXIES: dict[str, type[Subject]] = {proxy.name: proxy for proxy in (Haproxy, Nginx, Envoy, Headgate, Plain)}
 SUBJECTS: dict[str, type[Subject]] = {Direct.name: Direct, **PROXIES}

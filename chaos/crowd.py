@@ -9,6 +9,7 @@ from __future__ import annotations
 import asyncio
 import json
 from collections import Counter
+from collections.abc import Callable
 from typing import Any, cast
 from urllib.parse import urlsplit
 
@@ -55,18 +56,23 @@ class Caller(asyncio.Protocol):
         return str(said["sandboxID"])
 
 
-class Crowd:
-    """Everybody who asked, by number."""
+Make = Callable[[str, int], bytes]
+"""The request of a caller, by the path of the base URL and the caller's number."""
 
-    def __init__(self) -> None:
+
+class Crowd:
+    """Everybody who asked, by number. Without ``make`` they want sandboxes of E2B."""
+
+    def __init__(self, make: Make | None = None) -> None:
         self.callers: dict[int, Caller] = {}
+        self._make = make or _create
 
     async def ask(self, url: str, numbers: range) -> None:
         """These callers come at once; returns when all are connected and have sent their create."""
         loop, (host, port), base = asyncio.get_running_loop(), address(url), urlsplit(url).path
 
         async def come(number: int) -> None:
-            caller = Caller(number, _create(base, number))
+            caller = Caller(number, self._make(base, number))
             self.callers[number] = caller
             await loop.create_connection(lambda: caller, host, port)
 
@@ -111,7 +117,7 @@ def _create(base: str, number: int) -> bytes:
 
 
 def _length(head: bytes) -> int:
-    """Both the fake and Headgate say how long a reply to a create is."""
+    """Both the fakes and Headgate say how long a reply to a create is."""
     for line in head.lower().split(b"\r\n"):
         if line.startswith(b"content-length:"):
             return int(line[15:])

@@ -44,6 +44,11 @@ class Fault:
         """Whether what goes to the far side is what is lost, and not what comes back."""
         return any(poison.stream == "upstream" for poison in self.poisons)
 
+    @property
+    def spares_watches(self) -> bool:
+        """Whether an open watch goes on: a reset strikes with the next bytes of its way, and a watch asks once."""
+        return any(poison.kind == "reset_peer" and poison.stream == "upstream" for poison in self.poisons)
+
     @contextmanager
     def on(self, link: Link) -> Iterator[None]:
         """The link has this fault while the block lasts, its open connections too."""
@@ -53,6 +58,10 @@ class Fault:
             for poison in self.poisons:
                 undo.enter_context(toxic(link, poison.kind, stream=poison.stream, **dict(poison.attributes)))
             yield
+
+
+POD_SECONDS: Final = 0.02
+"""How long a create of a pod takes at the fake; before that what cuts has done so now and then, after it too."""
 
 
 def _both(name: str, kind: str, **attributes: int) -> Fault:
@@ -81,3 +90,15 @@ FAULTS: Final = (
     Fault("down and back", "cuts"),
 )
 """Every fault. ``limit_data`` ends a reply in the middle of its body."""
+
+POD_FAULTS: Final = (
+    _both("latency", "latency", latency=20),
+    _both("jitter", "latency", latency=15, jitter=12),
+    _both("bandwidth", "bandwidth", rate=150),
+    _both("slicer", "slicer", average_size=300, size_variation=200, delay=200),
+    _both("slow_close", "slow_close", delay=100),
+    *(fault for fault in FAULTS if fault.effect != "passes" and fault.name != "limit_data"),
+    _one("limit_data", "cuts", "limit_data", "downstream", bytes=5_000),
+)
+"""The same before an API server, sized for watches: events of some 2 kB, of which ``limit_data`` lets two through and
+half of the next."""

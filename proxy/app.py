@@ -20,7 +20,9 @@ from typing import Final
 
 from proxy.admin.readiness import Readiness
 from proxy.admin.server import AdminServer
+from proxy.certificates.listeners import TlsListeners
 from proxy.couriers.carrier import HttpCarrier
+from proxy.couriers.looks import HttpLooker
 from proxy.couriers.progress import ProgressCouriers
 from proxy.domain.errors import HeadgateError
 from proxy.domain.ids import Instant, TicketId, UpstreamName
@@ -28,21 +30,26 @@ from proxy.domain.messages import Reply
 from proxy.observe.access_log import AccessLog
 from proxy.observe.lag import LagSampler
 from proxy.observe.metrics import Metrics
-from proxy.observe.observer import ProcessObserver
+from proxy.observe.observer import PodCounter, ProcessObserver
 from proxy.observe.writer import LineWriter
 from proxy.pipeline.answers import problem_reply
 from proxy.pipeline.identity import Credentials
 from proxy.pipeline.journey import Journey
+from proxy.pipeline.own_token import open_doors
+from proxy.pipeline.ready import StartingPods
 from proxy.pipeline.snapshot import Snapshot
 from proxy.pipeline.trip import World
 from proxy.policy.policyset import PolicySet
+from proxy.ports import CallersView, Clock
 from proxy.problems import problem_of
 from proxy.reload import Reloader
 from proxy.settings import Settings, split_address
+from proxy.state import state_folder
 from proxy.stores.memory import MemoryStore
 from proxy.wire.client import Client
 from proxy.wire.connections import Connections
 from proxy.wire.front import Front
+from proxy.wire.tls import client_context
 from proxy.wire.watchdog import Watchdog
 
 STILL_ARRIVING: Final = 1.0
@@ -73,27 +80,35 @@ class App:
         self.policies = policies
         self.store = MemoryStore(policies, loop)
         self._writer = LineWriter(sys.stdout.fileno()) if access_log else None
-        self.metrics = Metrics(self.store.view, self._dropped_lines)
+        self.metrics = Metrics(self.store.view, self._dropped_lines, self._callers)
         log = AccessLog(self._writer, settings.log_format) if self._writer is not None else None
         self.observer = ProcessObserver(self.metrics, log)
         self._watchdog = Watchdog(loop)
         self.connections = Connections(loop, self._watchdog)
         self._carrier = HttpCarrier()
         self.couriers = ProgressCouriers(self._carrier.carry, self.observer)
+        self._looker = HttpLooker(client_context)
+        clock: Clock = lambda: Instant(loop.time())  # noqa: E731
+        self._starts = StartingPods(
+            PodCounter(self.metrics), self._looker, self.metrics, clock, random.random, time.time, _crashed
+        )
         world = World(
             store=self.store,
             client=Client(self.connections, lambda: self.policies.timeouts),
             couriers=self.couriers,
             observer=self.observer,
+            witness=self._starts,
+            starts=self._starts,
             credentials=Credentials(salt),
-            clock=lambda: Instant(loop.time()),
+            clock=clock,
             epoch=time.time,
             chance=random.random,
             new_ticket=_tickets(),
-            crashed=lambda error: _log.error("a request's journey crashed", exc_info=error),
+            crashed=_crashed,
         )
         self.journey = Journey(world, Snapshot(policies))
-        self.front = Front(loop, self.journey.handle, _plain_reply, self.observer, self._watchdog)
+        self.front = Front(loop, self.journey.handle, _plain_reply, self.observer, self._watchdog, settings.connections)
+        self.certificates = TlsListeners(state_folder(settings.state_dir, os.environ))
         self.readiness = Readiness()
         self.reloader: Reloader | None = None
         self._admin: AdminServer | None = None
@@ -102,11 +117,14 @@ class App:
         self._follow(policies)
 
     async def start(self) -> Addresses:
-        """Bind everything and take traffic. CannotListen where an address is taken; then nothing stays bound."""
+        """Bind everything and take traffic. CannotListen where an address is taken; then nothing stays bound.
+
+        StateError where a listener is to speak TLS and no certificate can be had, likewise.
+        """
         try:
             main = await self._listen(split_address(self._settings.listen), None)
             own = {
-                name: await self._listen((upstream.listen.host, upstream.listen.port), name)
+                name: await self._listen((upstream.listen.host, upstream.listen.port), name, tls=upstream.listen.tls)
                 for name, upstream in self.policies.upstreams.items()
                 if upstream.listen is not None
             }
@@ -115,6 +133,7 @@ class App:
             await self.close()
             raise
         self._lag.start()
+        self._tasks.append(asyncio.create_task(self.certificates.keep_fresh(), name="certificates"))
         self.readiness.ready()
         return Addresses(main, admin, own)
 
@@ -143,6 +162,7 @@ class App:
         self.readiness.draining()
         self.metrics.mode = "draining"
         self.store.drain()
+        self._starts.stop()
         self.front.drain()
         with contextlib.suppress(TimeoutError):
             async with asyncio.timeout(min(STILL_ARRIVING, patience)):
@@ -163,6 +183,8 @@ class App:
         for task in self._tasks:
             task.cancel()
         await asyncio.gather(*self._tasks, return_exceptions=True)
+        await self._starts.close()
+        await self._looker.close()
         await self.couriers.close()
         await self._carrier.close()
         self._lag.stop()
@@ -179,10 +201,16 @@ class App:
         self.front.timeouts = policies.timeouts
         self.front.protected = self.journey.snapshot.protected
         self.metrics.policy_in_force(policies)
+        self.journey.snapshot.find_tokens()
+        for warning in open_doors(policies, split_address(self._settings.listen)[0]):
+            _log.warning("%s", warning)
 
-    async def _listen(self, address: tuple[str, int], name: UpstreamName | None) -> tuple[str, int]:
+    async def _listen(
+        self, address: tuple[str, int], name: UpstreamName | None, *, tls: bool = False
+    ) -> tuple[str, int]:
+        context = await self.certificates.context(address[0]) if tls else None
         try:
-            return await self.front.listen(address[0], address[1], name, shared=False)
+            return await self.front.listen(address[0], address[1], name, context, shared=False)
         except OSError as error:
             raise _cannot_listen(address, error) from None
 
@@ -204,8 +232,16 @@ class App:
     def _policy_facts(self) -> dict[str, object]:
         return {"digest": self.policies.digest, "stale": self.reloader is not None and self.reloader.stale}
 
+    def _callers(self) -> CallersView:
+        crowd = self.front.crowd
+        return CallersView(self.front.connected, crowd.bound, crowd.gave_way, crowd.turned_away)
+
     def _dropped_lines(self) -> int:
         return 0 if self._writer is None else self._writer.dropped
+
+
+def _crashed(error: BaseException) -> None:
+    _log.error("a request's journey crashed", exc_info=error)
 
 
 def _tickets() -> Callable[[], TicketId]:

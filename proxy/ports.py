@@ -6,13 +6,14 @@ releasing is sync: whoever leaves cannot be cancelled half-way.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence, Set
 from dataclasses import dataclass
 from typing import Literal, Protocol
 
 from proxy.admission.events import Arrive
 from proxy.admission.view import StoreView, TicketView
-from proxy.domain.ids import Instant, Scope, Seconds, SinkName, TicketId, UpstreamName
+from proxy.dialects.translation import Transform
+from proxy.domain.ids import Instant, LimitName, RouteName, Scope, Seconds, SinkName, TicketId, UpstreamName
 from proxy.domain.messages import Reply, RequestHead, ResponseHead
 from proxy.policy.policyset import Origin, PolicySet, Sink, Upstream
 from proxy.policy.templates import Values
@@ -24,6 +25,14 @@ Outcome = Literal["ok", "upstream-error", "refused", "left", "failed", "bad-requ
 BeatResult = Literal["ok", "stale", "throttled", "failed", "skipped", "missed"]
 """One progress beat: 2xx · 404/409/410 (the sink stops) · 429/5xx · no reply, a redirect or another status ·
 the request lacks what the template names · the one before was still under way."""
+
+LookResult = Literal["starting", "ready", "over", "gone", "refused", "failed"]
+"""What a look at a starting pod of our own showed: the pod's state, 404 for ``gone`` · 401/403 (no more looks at this
+pod) · no reply, another status, or nothing that can be read."""
+
+HoldEnd = Literal["ready", "over", "gone", "late", "unread", "closed"]
+"""Why seats of ``hold: ready`` were given back: what the pod came to · ``ready_within`` is over · the create's reply
+told no pod, so at once · this process ends."""
 
 
 @dataclass(slots=True)
@@ -47,6 +56,16 @@ class RequestRecord:
     queued: bool = False
 
 
+@dataclass(frozen=True, slots=True)
+class CallersView:
+    """How many callers are connected, how many may be, and how many had to go so far for want of room."""
+
+    connected: int = 0
+    bound: int = 0
+    gave_way: int = 0
+    turned_away: int = 0
+
+
 class Observer(Protocol):
     """Counts and logs. Never raises, never blocks."""
 
@@ -61,6 +80,16 @@ class Observer(Protocol):
 
     def bad_head(self) -> None:
         """A message was refused before it was a request."""
+
+
+class HoldObserver(Protocol):
+    """Counts what becomes of seats that are held beyond their requests. Never raises, never blocks."""
+
+    def looked(self, upstream: UpstreamName, result: LookResult) -> None:
+        """Headgate looked at a starting pod by itself."""
+
+    def hold_ended(self, route: RouteName, why: HoldEnd) -> None:
+        """The last seats that a create took with ``hold: ready`` are given back."""
 
 
 class Vigil(Protocol):
@@ -86,7 +115,7 @@ class Couriers(Protocol):
 
 
 class Visit(Protocol):
-    """A caller's presence at its ticket, from arrival to the last byte. Ended by ``leave``."""
+    """A caller's presence at its ticket, from arrival to the last byte, or beyond (``keep``). Ended by ``leave``."""
 
     ticket: TicketId
 
@@ -103,8 +132,17 @@ class Visit(Protocol):
     def look(self) -> TicketView | None:
         """The ticket as of now; None once it is gone."""
 
+    def departs(self) -> None:
+        """The request goes upstream at this moment: rates count from here. Needed only where the route has one."""
+
     def retry_later(self, rest: Seconds) -> None:
         """Give the seats back but keep the place, at its age; not granted again for ``rest`` seconds."""
+
+    def keep(self, limits: Set[LimitName]) -> bool:
+        """The request is over: only the seats of these limits stay held until ``leave``, all others are given back.
+
+        May be said again with fewer. False where nothing stays held: the visit has left, or was never granted.
+        """
 
     def leave(self) -> None:
         """The end: seats are given back, the place is gone. Never fails; a second call does nothing."""
@@ -132,6 +170,25 @@ class Store(Protocol):
         """Refuse every waiter, and whoever would have to wait from now on."""
 
 
+@dataclass(frozen=True, slots=True)
+class Sight:
+    """What a look of Headgate's own came back with. ``body`` is without frames, coded as the head says."""
+
+    head: ResponseHead
+    body: bytes
+
+
+class Looker(Protocol):
+    """Sends small requests of Headgate's own, never through a queue."""
+
+    async def look(self, destination: Destination, head: RequestHead) -> Sight | None:
+        """Send a request without a body and read its reply; None where none came, or one too big to be a pod.
+
+        ``head`` goes as it is, with Host, and with Headgate's own credential where the upstream says so.
+        Cancelled: the connection is closed.
+        """
+
+
 class Exchange(Protocol):
     """One request as the journey sees it, and the way back to its caller."""
 
@@ -142,6 +199,9 @@ class Exchange(Protocol):
     """The upstream whose own listener this came in by; None on the main one."""
     shielded: bool
     """Set it where the work must be finished even if the caller leaves: then nothing is cancelled."""
+
+    departing: Callable[[], None] | None
+    """Called whenever the request's first byte goes upstream, connection made and all."""
 
     @property
     def gone(self) -> bool:
@@ -163,6 +223,13 @@ class Exchange(Protocol):
         """The whole body, without chunk frames, if it is at most so long, else None.
 
         What was read stays with the exchange and is sent on. Not read at all after ``Expect: 100-continue``.
+        """
+
+    async def whole_body(self, limit: int) -> bytes | None:
+        """The whole body, without chunk frames, however slowly it comes; None where it has more bytes than that.
+
+        A caller that waits for a 100 gets it now. What was read stays with the exchange, as with ``small_body``.
+        Cancelled: what came is kept.
         """
 
     def respond(self, reply: Reply, *, close: bool) -> None:
@@ -194,6 +261,15 @@ class UpstreamReply(Protocol):
         Raises UpstreamBroke if the upstream ends early. Cancelled: both connections are closed.
         """
 
+    async def relay_changed(self, added: bytes, transform: Transform, *, streams: bool) -> None:
+        """Pass head (with ``added`` header lines) and what ``transform`` makes of the body, to the last byte.
+
+        The body is changed as it comes and sent in chunks; without ``streams`` whole, so that it keeps a
+        Content-Length, up to :data:`~proxy.dialects.translation.LONGEST_WHOLE` bytes. A whole body that the transform
+        leaves alone goes as it came, frames too. A reply without a body is relayed.
+        Raises UpstreamBroke and is cancelled as ``relay``.
+        """
+
     def discard(self) -> None:
         """The reply is not wanted: its connection is closed unless it is free already."""
 
@@ -215,13 +291,25 @@ class Destination:
     """Whole header lines added, each ended by CRLF."""
 
 
+@dataclass(frozen=True, slots=True)
+class Edits:
+    """What a dialect changes in a request besides its target (see :class:`~proxy.dialects.translation.Passage`)."""
+
+    fields: Mapping[bytes, bytes | None]
+    body: bytes | None = None
+    """The whole body that goes instead of the caller's, with a Content-Length; None: the caller's goes as it comes."""
+
+
 class UpstreamClient(Protocol):
     """Sends requests to upstreams over kept connections."""
 
-    async def send(self, exchange: Exchange, destination: Destination, target: bytes, *, fresh: bool) -> UpstreamReply:
+    async def send(
+        self, exchange: Exchange, destination: Destination, target: bytes, *, fresh: bool, edits: Edits | None = None
+    ) -> UpstreamReply:
         """Send the exchange's request and body, and wait for the reply's head. 1xx pass to the caller.
 
-        ``fresh`` asks for a new connection: the kept one before turned out to be closed.
+        ``fresh`` asks for a new connection: the kept one before turned out to be closed. An edited body needs the
+        caller's to be here already (``whole_body``).
         Raises UpstreamUnreachable (provably not processed) or UpstreamBroke. Cancelled: the connection is closed.
         """
 

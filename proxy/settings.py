@@ -41,6 +41,9 @@ class Settings(BaseSettings):
     drain: Annotated[float, BeforeValidator(_duration)] = Field(
         default=30.0, description="how long running requests may take to finish after SIGTERM; seconds"
     )
+    connections: int = Field(
+        default=0, ge=0, description="callers connected at once; 0: half of the open files allowed, at most 16384"
+    )
     workers: int = Field(default=1, ge=1, description="processes; more than one needs a shared store")
     state_dir: Path | None = Field(default=None, description="what outlives the process; see state_folder()")
     salt: SecretStr | None = Field(default=None, description="names credentials; the same on every replica")

@@ -7,9 +7,10 @@ import os
 import sys
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from importlib.util import find_spec
 
 from proxy import __version__
-from proxy.cli import check, demo, explain, serve, status
+from proxy.cli import check, demo, explain, kubeconfig, serve, status
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,7 +42,18 @@ _COMMANDS = {
     "status": _Command(
         "show limits, queues and who waits for what, from a running proxy", status.configure, status.run
     ),
+    "kubeconfig": _Command(
+        "print a kubeconfig that points kubectl and clients at the proxy, with its CA",
+        kubeconfig.configure,
+        kubeconfig.run,
+    ),
 }
+
+
+def _version() -> str:
+    """With a word where the request path is compiled (docs/decisions/0004-compiled-wheel.md)."""
+    compiled = not (find_spec("proxy.admission.pool").origin or "").endswith(".py")  # type: ignore[union-attr]
+    return f"headgate {__version__}{' (compiled)' if compiled else ''}"
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -51,7 +63,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         description="A transparent HTTP proxy that lets sandbox creates in at the rate the far side can take.",
         epilog="Settings also come from the environment (HEADGATE_LISTEN, HEADGATE_ADMIN, …); a flag wins.",
     )
-    parser.add_argument("--version", action="version", version=f"headgate {__version__}")
+    parser.add_argument("--version", action="version", version=_version())
     commands = parser.add_subparsers(dest="command", required=True, metavar="COMMAND")
     for name, command in _COMMANDS.items():
         about = command.about

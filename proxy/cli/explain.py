@@ -87,7 +87,9 @@ def _request(arguments: argparse.Namespace, policies: PolicySet) -> tuple[Reques
         target = (parts.path or "/") + (f"?{parts.query}" if parts.query else "")
         port = parts.port or {"http": 80, "https": 443}[parts.scheme]
         listener = next((u.name for u in policies.upstreams.values() if u.listen and u.listen.port == port), None)
-    elif not url.startswith("/"):
+    elif url.startswith("/"):
+        listener = _only_listener(policies)
+    else:
         raise ValueError(f'"{url}" is neither a URL nor a path; write for example /e2b/sandboxes')
     headers = list(arguments.headers)
     for header in headers:
@@ -99,6 +101,13 @@ def _request(arguments: argparse.Namespace, policies: PolicySet) -> tuple[Reques
     return parse_request(text.encode("latin-1", "replace")), listener
 
 
+def _only_listener(policies: PolicySet) -> UpstreamName | None:
+    """The upstream that a bare path must mean, where nothing is mounted on the main listener."""
+    upstreams = list(policies.upstreams.values())
+    only = upstreams[0] if len(upstreams) == 1 else None
+    return only.name if only is not None and only.listen and only.prefix is None and not only.hosts else None
+
+
 def _answer(snapshot: Snapshot, target: Target, caller: Caller, head: RequestHead) -> Iterator[str]:
     """The five lines asked for, then the reasons."""
     resolution, policies = target.resolution, snapshot.policies
@@ -107,7 +116,7 @@ def _answer(snapshot: Snapshot, target: Target, caller: Caller, head: RequestHea
     yield f"route: {'none' if route is None else route.name}"
     queued = route is not None and route.limits
     yield f"limits: {', '.join(route.limits) if route is not None and queued else 'none'}"
-    patience = patience_of(route, head) if route is not None and queued else None
+    patience = patience_of(route, head, caller.timeout) if route is not None and queued else None
     yield f"patience: {'none' if patience is None else format_duration(patience)}"
     yield f"progress: {', '.join(route.progress) if route is not None and route.progress else 'none'}"
     yield ""
@@ -117,6 +126,10 @@ def _answer(snapshot: Snapshot, target: Target, caller: Caller, head: RequestHea
     origin, path = upstream.origin, resolution.forward.decode("latin-1").partition("?")[0]
     yield f"forwarded to {origin.scheme}://{origin.host}:{origin.port}{path}"
     yield f"credential {caller.credential}, weight {policies.tenants.weight(caller.tenant):g}"
+    if upstream.auth is not None:
+        yield f"sent with the token of {upstream.auth.token_file}, not with the caller's"
+    if caller.timeout is not None:
+        yield f"the request gives itself {format_duration(caller.timeout)}"
     if route is None:
         yield "no route matches: passed on, never queued"
     elif not queued:
@@ -125,4 +138,4 @@ def _answer(snapshot: Snapshot, target: Target, caller: Caller, head: RequestHea
         for need in needs_of(policies, route, resolution.upstream, caller, head, 1):
             limit = policies.limits[need.limit]
             bound = f"{limit.seats} seats" if limit.seats is not None else f"{limit.rate}, burst {limit.burst}"
-            yield f"limit {limit.name}: {bound} per {limit.per.value}, here {need.scope or '(no such header)'}"
+            yield f"limit {limit.name}: {bound} per {limit.per.value}, here {need.scope or '(none named)'}"

@@ -17,7 +17,7 @@ import sys
 
 import uvloop
 
-from proxy.app import App, CannotListen
+from proxy.app import Addresses, App, CannotListen
 from proxy.cli.policy_files import read_policy
 from proxy.dialects.registry import OPERATIONS
 from proxy.policy.compile import load_policy
@@ -63,7 +63,7 @@ def run(arguments: argparse.Namespace) -> int:
     _prepare(settings)
     try:
         uvloop.run(_serve(settings, policies, files, salt))
-    except CannotListen as error:
+    except (CannotListen, StateError) as error:
         print(f"headgate serve: {error}", file=sys.stderr)
         return 1
     return 0
@@ -80,7 +80,7 @@ async def _serve(settings: Settings, policies: PolicySet, files: Files, salt: by
     )
     reloader.first(files)
     app.watch(reloader)
-    _announce(app, addresses.main, addresses.admin)
+    _announce(app, addresses)
     stop, hurry = asyncio.Event(), asyncio.Event()
     loop = asyncio.get_running_loop()
 
@@ -107,10 +107,21 @@ def _salt(settings: Settings) -> bytes:
     return load_salt(state_folder(settings.state_dir, os.environ))
 
 
-def _announce(app: App, main: tuple[str, int], admin: tuple[str, int]) -> None:
-    base = f"http://{main[0]}:{main[1]}"
-    mounts = [f"{base}{u.prefix or ''} -> {name}" for name, u in app.policies.upstreams.items() if u.listen is None]
-    print(f"headgate: {', '.join(mounts) or base}; admin http://{admin[0]}:{admin[1]}", file=sys.stderr, flush=True)
+def _announce(app: App, addresses: Addresses) -> None:
+    """One line: what is mounted where."""
+    upstreams = app.policies.upstreams
+    base = f"http://{_shown(addresses.main)}"
+    places = [f"{base}{u.prefix or ''} -> {name}" for name, u in upstreams.items() if u.listen is None] or [base]
+    for name, address in addresses.own.items():
+        listen = upstreams[name].listen
+        scheme = "https" if listen is not None and listen.tls else "http"
+        places.append(f"{scheme}://{_shown(address)} -> {name}")
+    print(f"headgate: {', '.join(places)}; admin http://{_shown(addresses.admin)}", file=sys.stderr, flush=True)
+
+
+def _shown(address: tuple[str, int]) -> str:
+    host, port = address
+    return f"[{host}]:{port}" if ":" in host else f"{host}:{port}"
 
 
 def _prepare(settings: Settings) -> None:

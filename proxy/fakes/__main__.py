@@ -1,4 +1,4 @@
-"""Run a fake as a process of its own: ``python -m proxy.fakes e2b|temper [options]``.
+"""Run a fake as a process of its own: ``python -m proxy.fakes e2b|temper|kubernetes [options]``.
 
 Prints one line of JSON with its URLs when it takes requests, and ends with exit code 0 on SIGTERM or SIGINT.
 ``GET /_fake/state`` tells what it has seen, ``POST /_fake/reset`` makes it forget.
@@ -12,16 +12,21 @@ import json
 import signal
 import sys
 from collections.abc import Sequence
+from pathlib import Path
 
-from proxy.fakes import e2b_faults
+from proxy.fakes import e2b_faults, kubernetes_faults
 from proxy.fakes.e2b import FakeE2B
 from proxy.fakes.e2b_config import E2BConfig, Throttle
 from proxy.fakes.e2b_limits import Rate
+from proxy.fakes.kubernetes import FakeKubernetes
+from proxy.fakes.kubernetes_config import KubernetesConfig
 from proxy.fakes.server import FakeServer
 from proxy.fakes.temper import FakeTemper
 from proxy.fakes.temper_config import ActionFault, TemperConfig
 
 E2B_SECONDS = ("create", "start", "destroy", "pause", "snapshot", "linger")
+FAULT = "create:2:done:reset"
+KUBERNETES_SECONDS = ("bookmark", "watch", "schedule", "start", "ready", "restart", "stop")
 
 
 def _route_rate(text: str) -> tuple[str, Rate]:
@@ -37,12 +42,24 @@ def _throttle(text: str) -> Throttle:
     return Throttle(int(requests), float(seconds))
 
 
+def _seconds(text: str) -> tuple[str, float]:
+    """``create=0.5``: an operation and how long it takes."""
+    operation, _, seconds = text.partition("=")
+    return operation, float(seconds)
+
+
+def _count(text: str) -> tuple[str, int]:
+    """``agents=5``: a namespace and how many pods it may have."""
+    namespace, _, count = text.partition("=")
+    return namespace, int(count)
+
+
 def parser() -> argparse.ArgumentParser:
     """The command line."""
     top = argparse.ArgumentParser(prog="python -m proxy.fakes", description=__doc__)
     kinds = top.add_subparsers(dest="kind", required=True)
-    e2b, temper = kinds.add_parser("e2b"), kinds.add_parser("temper")
-    for kind in (e2b, temper):
+    e2b, temper, kubernetes = (kinds.add_parser(name) for name in ("e2b", "temper", "kubernetes"))
+    for kind in (e2b, temper, kubernetes):
         kind.add_argument("--host", default="127.0.0.1")
         kind.add_argument("--port", type=int, default=0)
     e2b.add_argument("--sandbox-port", type=int, default=0)
@@ -62,11 +79,38 @@ def parser() -> argparse.ArgumentParser:
     temper.add_argument("--write-seconds", type=float, default=0.0)
     temper.add_argument("--exhausted-contacts", type=int, nargs=2, default=(0, 1), metavar=("K", "N"))
     temper.add_argument("--fault", type=ActionFault.parse, action="append", default=[], metavar="Action:1-2:transient")
+    kubernetes.add_argument("--certificate", type=Path, help="PEM with certificate and key: speak TLS")
+    kubernetes.add_argument("--latency", type=_seconds, action="append", default=[], metavar="create=0.5")
+    kubernetes.add_argument("--quota", type=_count, action="append", default=[], metavar="agents=5")
+    for name in ("--max-reading", "--max-writing"):
+        kubernetes.add_argument(name, type=int)
+    for name in KUBERNETES_SECONDS:
+        default = getattr(KubernetesConfig(), f"{name}_seconds")
+        kubernetes.add_argument(f"--{name}-seconds", type=float, default=default)
+    kubernetes.add_argument("--kubelet", action=argparse.BooleanOptionalAction, default=True)
+    kubernetes.add_argument("--fault", type=kubernetes_faults.parse, action="append", default=[], metavar=FAULT)
     return top
 
 
-def build(options: argparse.Namespace) -> FakeE2B | FakeTemper:
+def _kubernetes(options: argparse.Namespace) -> FakeKubernetes:
+    seconds = {f"{name}_seconds": getattr(options, f"{name}_seconds") for name in KUBERNETES_SECONDS}
+    config = KubernetesConfig(
+        certificate=options.certificate,
+        latency=dict(options.latency),
+        quota=dict(options.quota),
+        max_reading=options.max_reading,
+        max_writing=options.max_writing,
+        kubelet=options.kubelet,
+        faults=tuple(options.fault),
+        **seconds,
+    )
+    return FakeKubernetes(config, host=options.host, port=options.port)
+
+
+def build(options: argparse.Namespace) -> FakeE2B | FakeTemper | FakeKubernetes:
     """The fake that the options describe."""
+    if options.kind == "kubernetes":
+        return _kubernetes(options)
     if options.kind == "temper":
         return FakeTemper(
             TemperConfig(
@@ -114,6 +158,10 @@ async def run(server: FakeServer) -> None:
     elif isinstance(server, FakeTemper):
         async with server as temper:
             announce({"url": temper.url})
+            await stop.wait()
+    elif isinstance(server, FakeKubernetes):
+        async with server as kubernetes:
+            announce({"url": kubernetes.url})
             await stop.wait()
 
 

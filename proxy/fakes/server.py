@@ -10,6 +10,7 @@ import asyncio
 import contextlib
 import json
 import socket
+import ssl
 import struct
 from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass, field
@@ -21,6 +22,7 @@ from proxy.fakes.clock import Clock, RealClock
 
 JSON = "application/json; charset=utf-8"
 BACKLOG = 4096  # a burst of 1,000 connections must not meet a full accept queue
+LONGEST_LINE = 8190  # bytes; aiohttp's own bound
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,18 +74,34 @@ class FakeServer:
         self._tasks: set[asyncio.Task[Any]] = set()
         self._noticed = asyncio.Event()
 
-    async def serve(self, app: web.Application, host: str = "127.0.0.1", port: int = 0) -> str:
+    async def serve(
+        self,
+        app: web.Application,
+        host: str = "127.0.0.1",
+        port: int = 0,
+        *,
+        tls: ssl.SSLContext | None = None,
+        longest_line: int = LONGEST_LINE,
+    ) -> str:
         """Serve one application and return its base URL (without a trailing slash).
 
         ``handler_cancellation`` is on: a caller that hangs up cancels its handler, as in the real ones.
+        ``longest_line`` bounds the request line and each header field, in bytes.
         """
-        runner = web.AppRunner(app, handler_cancellation=True, access_log=None, shutdown_timeout=0.1)
+        runner = web.AppRunner(
+            app,
+            handler_cancellation=True,
+            access_log=None,
+            shutdown_timeout=0.1,
+            max_line_size=longest_line,
+            max_field_size=longest_line,
+        )
         await runner.setup()
         self._runners.append(runner)
-        site = web.TCPSite(runner, host, port, backlog=BACKLOG)
+        site = web.TCPSite(runner, host, port, backlog=BACKLOG, ssl_context=tls)
         await site.start()
         bound_host, bound_port = runner.addresses[0][:2]
-        return f"http://{bound_host}:{bound_port}"
+        return f"{'https' if tls else 'http'}://{bound_host}:{bound_port}"
 
     async def close(self) -> None:
         """Stop serving and end everything still running. Safe to call twice."""

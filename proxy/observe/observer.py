@@ -1,10 +1,11 @@
-"""Metrics and the access log together, as the journey and the couriers see them."""
+"""Metrics and the access log together, as the journey, the couriers and the dialects see them."""
 
 from __future__ import annotations
 
 import logging
 from typing import Final
 
+from proxy.dialects.translation import PassedAsItWas, PodSeen
 from proxy.domain.ids import SinkName
 from proxy.observe.access_log import AccessLog
 from proxy.observe.metrics import Metrics
@@ -40,3 +41,26 @@ class ProcessObserver:
     def bad_head(self) -> None:
         """Count a message that was none."""
         self._metrics.bad_head()
+
+
+class PodCounter:
+    """A :class:`~proxy.dialects.translation.Witness` that counts what becomes of pods, and waits for none."""
+
+    def __init__(self, metrics: Metrics) -> None:
+        self._metrics = metrics
+
+    @property
+    def expecting(self) -> bool:
+        """Nobody is."""
+        return False
+
+    def saw(self, pod: PodSeen) -> None:
+        """Nobody asked."""
+
+    def rewritten(self) -> None:
+        """Count one pod whose reply told the truth instead of the phase."""
+        self._metrics.pod_rewritten()
+
+    def passed(self, why: PassedAsItWas) -> None:
+        """Count a reply, or an item of one, that kept its bytes though it may have needed a change."""
+        self._metrics.pod_passed(why)

@@ -11,6 +11,7 @@ from proxy.domain.errors import (
     DeadlinePassed,
     Draining,
     HeadgateError,
+    NoTokenOfOurOwn,
     PatienceOver,
     QueueFull,
     UpstreamBroke,
@@ -72,6 +73,6 @@ def kept_ticket(error: HeadgateError) -> TicketId | None:
 def _outcome(error: HeadgateError) -> Outcome:
     if isinstance(error, BadRequest):
         return "bad-request"
-    if isinstance(error, UpstreamUnreachable | UpstreamBroke | DeadlinePassed):
+    if isinstance(error, UpstreamUnreachable | UpstreamBroke | DeadlinePassed | NoTokenOfOurOwn):
         return "failed"
     return "refused"

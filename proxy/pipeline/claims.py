@@ -25,10 +25,14 @@ _WAIT: Final = re.compile(rb"wait=(\d{1,6})")
 
 @dataclass(slots=True)
 class Caller:
-    """Who asks: the tenant, and the credential's name. Never changed, only made quickly."""
+    """Who asks: the tenant, the credential's name, the namespace asked for. Never changed, only made quickly."""
 
     tenant: TenantName
     credential: str
+    namespace: str = ""
+    """Empty where the request names none."""
+    timeout: Seconds | None = None
+    """How long it gives the request in the API's own words."""
 
 
 def needs_of(
@@ -51,16 +55,21 @@ def scope_of(limit: Limit, upstream: Upstream, caller: Caller, head: RequestHead
             return Scope(caller.credential)
         case Per.UPSTREAM:
             return Scope(upstream.name)
+        case Per.NAMESPACE:
+            return Scope(caller.namespace)
         case Per.HEADER:
             return Scope((head.get(limit.header) or b"").decode("latin-1")[:256])
 
 
-def patience_of(route: Route, head: RequestHead) -> Seconds:
+def patience_of(route: Route, head: RequestHead, timeout: Seconds | None = None) -> Seconds:
     """How long the request may wait: the policy's time, which a caller may only shorten.
 
-    BadRequest for a ``Headgate-Patience`` that is no duration; an odd ``Prefer`` is not ours to judge.
+    ``timeout`` is what the caller gives it in the API's own words. BadRequest for a ``Headgate-Patience`` that is no
+    duration; an odd ``Prefer`` is not ours to judge.
     """
     patience = route.queue.patience
+    if timeout is not None:
+        patience = min(patience, timeout)
     if not head.any_of(_SHORTENING):
         return patience
     own = head.get(b"headgate-patience")
@@ -124,7 +133,7 @@ def arrival_of(
         route.name,
         needs,
         weight,
-        patience_of(route, head),
+        patience_of(route, head, caller.timeout),
         queue.linger,
         bounds,
         gate,

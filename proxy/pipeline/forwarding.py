@@ -8,7 +8,8 @@ from __future__ import annotations
 
 import asyncio
 
-from proxy.domain.errors import HeadgateError, UpstreamBroke
+from proxy.dialects.translation import Passage
+from proxy.domain.errors import BadRequest, HeadgateError, UpstreamBroke
 from proxy.domain.ids import Scope, Seconds
 from proxy.domain.problem import Problem
 from proxy.pipeline.retrying import (
@@ -23,10 +24,15 @@ from proxy.pipeline.retrying import (
 from proxy.pipeline.timing import server_timing
 from proxy.pipeline.trip import Trip, World
 from proxy.pipeline.waiting import wait_for_turn
-from proxy.ports import UpstreamReply, Visit
+from proxy.ports import Edits, UpstreamReply, Visit
 
 SMALL_BODY = 64 * 1024
 """Bytes read of an error reply to judge it, and of a request before it waits (e2b.md §1.6: create bodies are small)."""
+
+_WHOLE_BODIES = 16
+"""Bodies gathered at once to be changed; each takes up to twice what a passage takes at most (chunk frames)."""
+_WHOLE_BODY_WITHIN = 30.0
+"""Seconds for one of them, waiting for its turn too."""
 
 
 def gate_of(trip: Trip) -> Scope:
@@ -40,6 +46,7 @@ class Forwarder:
     def __init__(self, world: World) -> None:
         self._world = world
         self._budgets: dict[tuple[str, str], Budget] = {}
+        self._whole_bodies = asyncio.Semaphore(_WHOLE_BODIES)
 
     async def forward(self, trip: Trip, visit: Visit | None) -> None:
         """Try until a reply is to be passed on, and pass it on to the last byte.
@@ -55,6 +62,8 @@ class Forwarder:
                 self._budget(trip).first_try(trip.retry.budget, self._world.clock())
             again: Again | None
             try:
+                if visit is not None and trip.paced:
+                    trip.exchange.departing = visit.departs
                 reply = await self._send(trip, fresh=stale)
             except HeadgateError as error:
                 if self._was_stale(trip, error) and not stale:
@@ -78,17 +87,53 @@ class Forwarder:
     async def _send(self, trip: Trip, *, fresh: bool) -> UpstreamReply:
         serving, exchange, record = trip.serving, trip.exchange, trip.record
         destination = serving.towards(exchange.head)
+        target, edits = trip.resolution.forward, None
+        if trip.passage is not None:
+            target, edits = trip.passage.target, await self._edits(trip, trip.passage)
         exchange.shielded = serving.dialect.shielded(trip.resolution.operation)
         trip.sent = True
         clock = self._world.clock
         began = clock()
         try:
-            reply = await self._world.client.send(exchange, destination, trip.resolution.forward, fresh=fresh)
+            reply = await self._world.client.send(exchange, destination, target, fresh=fresh, edits=edits)
         finally:
             record.upstream_seconds += clock() - began
             exchange.shielded = False
         record.connect += reply.connect_seconds
+        told = None if trip.passage is None else trip.passage.told(reply.head.status)
+        if told is not None:
+            self._world.starts.told(serving.upstream.name, told, began)
         return reply
+
+    async def _edits(self, trip: Trip, passage: Passage) -> Edits:
+        """What the dialect changes in the request; where that takes the body, it is read now, once.
+
+        BadRequest with 413 where it is too long, and whatever the passage refuses it with.
+        """
+        if trip.edits is not None:
+            return trip.edits
+        edits = Edits(passage.fields)
+        if passage.longest_body and not trip.exchange.bodyless:
+            body = await self._whole_body(trip, passage.longest_body)
+            changed = passage.body(body)
+            fields = {**passage.fields, b"expect": None}  # who waited for a 100 has it
+            edits = Edits(fields, None if changed == body else changed)
+        trip.edits = edits
+        return edits
+
+    async def _whole_body(self, trip: Trip, longest: int) -> bytes:
+        """The request's body. Few are gathered at once and none for long: nobody has seen the caller's credential yet.
+
+        BadRequest with 413 or 408.
+        """
+        try:
+            async with asyncio.timeout(_WHOLE_BODY_WITHIN), self._whole_bodies:
+                body = await trip.exchange.whole_body(longest)
+        except TimeoutError:
+            raise BadRequest("the request's body did not come in time", 408) from None
+        if body is None:
+            raise BadRequest(f"the body is longer than {longest} bytes", 413)
+        return body
 
     def _was_stale(self, trip: Trip, error: HeadgateError) -> bool:
         """A kept connection that its upstream had closed: sent once more, whatever the policy, if idempotent."""
@@ -166,10 +211,13 @@ class Forwarder:
             return
         added = server_timing(record)
         if unsure and b"should-retry" not in reply.head:
-            added += b"Should-Retry: false\r\n"
+            added += dialect.warning
+        passage = trip.passage
         began = self._world.clock()
         try:
-            if not reply.relay_whole(added):
+            if passage is not None and (transform := passage.reply(reply.head)) is not None:
+                await reply.relay_changed(added, transform, streams=passage.streams)
+            elif not reply.relay_whole(added):
                 await reply.relay(added)
         finally:
             record.relay = self._world.clock() - began

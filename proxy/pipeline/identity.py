@@ -42,7 +42,12 @@ class Credentials:
 
 
 def identify(
-    tenants: Tenants, head: RequestHead, path_tenant: TenantName | None, credential: str, peer: str
+    tenants: Tenants,
+    head: RequestHead,
+    path_tenant: TenantName | None,
+    namespace: str | None,
+    credential: str,
+    peer: str,
 ) -> TenantName:
     """The tenant of a request: the first rule that yields one, else the default.
 
@@ -61,6 +66,9 @@ def identify(
                     raise BadRequest(f"more than one {rule.header.decode()} header")
                 if values and values[0] and rule.believes(parse_address(peer)):
                     return _checked(values[0].decode("latin-1"))
+            case IdentifyBy.NAMESPACE:
+                if namespace and _NAME.fullmatch(namespace):  # anything else is the API server's to refuse
+                    return TenantName(namespace)
             case IdentifyBy.CREDENTIAL:
                 if credential != NO_CREDENTIAL:
                     return TenantName(credential)

@@ -1,7 +1,8 @@
 """One request's journey: classify, identify, claim, admit, forward, present, respond.
 
 Read :meth:`Journey.handle` first. One snapshot of the policy serves the whole journey. A seat is held to the last
-byte of the reply. Whatever ends the journey, also its cancellation at any ``await``, gives back what it holds.
+byte of the reply, and beyond it where its limit says so (:mod:`proxy.pipeline.ready`). Whatever ends the journey, also
+its cancellation at any ``await``, gives back what it holds.
 """
 
 from __future__ import annotations
@@ -10,6 +11,7 @@ import asyncio
 from itertools import count
 
 from proxy.dialects.base import Dialect
+from proxy.dialects.translation import Translator
 from proxy.domain.errors import DeadlinePassed, HeadgateError
 from proxy.domain.ids import Seconds, VisitId
 from proxy.pipeline.answers import answer_error, answer_problem
@@ -47,6 +49,7 @@ class Journey:
             else:
                 await self._go_within(total, trip)
         except HeadgateError as error:
+            record.path = record.path or _asked_path(exchange.head.target)
             answer_error(exchange, record, error, dialect, self._world.chance)
         except asyncio.CancelledError:
             record.outcome = "left"
@@ -70,16 +73,27 @@ class Journey:
         return Trip(exchange, record, snapshot, resolution, target.serving, caller)
 
     async def _go(self, trip: Trip) -> None:
-        """Claim, be admitted, forward, present; the seats are held until the last byte is on its way."""
+        """Claim, be admitted, forward, present; the seats are held until the last byte is on its way, or longer."""
         body: bytes | None = b""
         if trip.route is not None and trip.route.limits and not trip.exchange.bodyless:
             body = await trip.exchange.small_body(SMALL_BODY)
         visit = self._claim(trip, body)
         try:
+            if trip.serving.translator is not None:
+                self._translate(trip, trip.serving.translator, visit)
             await self._forwarder.forward(trip, visit)
         finally:
-            if visit is not None:
+            if visit is not None and trip.start is not None:
+                trip.start.settle(visit)
+            elif visit is not None:
                 visit.leave()
+
+    def _translate(self, trip: Trip, translator: Translator, visit: Visit | None) -> None:
+        """What the dialect changes on the way, and whether a seat is to be held beyond the reply."""
+        asked = trip.resolution
+        trip.start = None if visit is None else self._world.starts.begin(trip)
+        witness = trip.start or self._world.witness
+        trip.passage = translator.passage(asked.operation, asked.path, trip.exchange.head, asked.forward, witness)
 
     async def _go_within(self, total: Seconds, trip: Trip) -> None:
         """The same, but all of it within ``total`` seconds; DeadlinePassed otherwise."""
@@ -120,3 +134,11 @@ class Journey:
             visit.leave()
             return None
         return visit
+
+
+def _asked_path(target: bytes) -> str:
+    """The path as asked for, of a request that goes nowhere: no query, and no authority (it may hold a password)."""
+    path = target.partition(b"?")[0]
+    if not path.startswith(b"/"):
+        path = b"/".join([b"", *path.partition(b"://")[2].split(b"/")[1:]])
+    return path.decode("latin-1")

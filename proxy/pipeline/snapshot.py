@@ -10,8 +10,10 @@ from dataclasses import dataclass, field, replace
 from proxy.admission.events import Bounds
 from proxy.dialects.base import Dialect
 from proxy.dialects.registry import DIALECTS
+from proxy.dialects.translation import Translator
 from proxy.domain.ids import UpstreamName
 from proxy.domain.messages import RequestHead
+from proxy.pipeline.own_token import OwnToken
 from proxy.policy.policyset import Origin, PolicySet, Sink, Upstream
 from proxy.policy.resolve import Resolver
 from proxy.ports import Destination
@@ -27,12 +29,18 @@ class Serving:
 
     upstream: Upstream
     dialect: Dialect
+    translator: Translator | None
+    """What the dialect changes on the way; None: nothing."""
     destination: Destination
     """Where requests go. With a templated origin, the pattern of it: :meth:`towards` has the filled ones."""
+    own: OwnToken | None = None
+    """The credential of requests to it, where that is Headgate's own."""
     _filled: dict[str, Destination] = field(default_factory=dict)
 
     def towards(self, head: RequestHead) -> Destination:
-        """Where this request goes. BadRequest where it names a templated place badly."""
+        """Where this request goes. BadRequest where it names a templated place badly; NoTokenOfOurOwn."""
+        if self.own is not None:
+            return self.own.destination()
         origin = self.upstream.origin
         if not origin.templated:
             return self.destination
@@ -51,11 +59,11 @@ class Serving:
 class Snapshot:
     """A policy set with everything derived from it."""
 
-    __slots__ = ("bounds", "policies", "protected", "resolver", "servings", "sinks")
+    __slots__ = ("bounds", "paced", "policies", "protected", "resolver", "servings", "sinks")
 
     def __init__(self, policies: PolicySet) -> None:
         self.policies = policies
-        self.resolver = Resolver(policies, lambda dialect, method, path: DIALECTS[dialect].classify(method, path))
+        self.resolver = Resolver(policies, lambda dialect, *asked: DIALECTS[dialect].classify(*asked))
         self.protected = _spellings(policies.identifying_headers())
         self.servings: dict[UpstreamName, Serving] = {
             name: self._serving(upstream) for name, upstream in policies.upstreams.items()
@@ -63,6 +71,10 @@ class Snapshot:
         self.bounds = {
             route.name: Bounds(route.queue.waiting_per_tenant, route.queue.waiting_total) for route in policies.routes
         }
+        self.paced = frozenset(
+            route.name for route in policies.routes if any(policies.limits[name].rate for name in route.limits)
+        )
+        """Routes with a rate."""
         self.sinks: dict[str, tuple[Sink, ...]] = {
             route.name: tuple(policies.sinks[name] for name in route.progress) for route in policies.routes
         }
@@ -72,10 +84,20 @@ class Snapshot:
         dropped = self.protected - kept
         if not upstream.forward_idempotency_key:
             dropped |= {IDEMPOTENCY_KEY}
+        if upstream.auth is not None:
+            dropped |= {b"authorization"}
         authority = None if upstream.keep_host or upstream.origin.templated else upstream.origin.authority.encode()
         via = b"Via: 1.1 headgate\r\n" if upstream.via else b""
         destination = Destination(upstream, upstream.origin, authority, dropped, via)
-        return Serving(upstream, DIALECTS[upstream.dialect], destination)
+        dialect = DIALECTS[upstream.dialect]
+        own = None if upstream.auth is None else OwnToken(upstream.auth.token_file, destination)
+        return Serving(upstream, dialect, dialect.translator(upstream.pods), destination, own)
+
+    def find_tokens(self) -> None:
+        """Read Headgate's own tokens before they are needed, so that the log tells what is missing at once."""
+        for serving in self.servings.values():
+            if serving.own is not None:
+                serving.own.look()
 
 
 def _spellings(names: frozenset[bytes]) -> frozenset[bytes]:

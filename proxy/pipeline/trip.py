@@ -5,13 +5,15 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass
 
+from proxy.dialects.translation import Passage, Witness
 from proxy.domain.ids import TicketId
 from proxy.pipeline.claims import Caller
 from proxy.pipeline.identity import Credentials
+from proxy.pipeline.ready import Start, StartingPods
 from proxy.pipeline.snapshot import Serving, Snapshot
 from proxy.policy.policyset import Mode, Queue, Retry, Route
 from proxy.policy.resolve import Resolution
-from proxy.ports import Clock, Couriers, Exchange, Observer, RequestRecord, Store, UpstreamClient
+from proxy.ports import Clock, Couriers, Edits, Exchange, Observer, RequestRecord, Store, UpstreamClient
 
 
 @dataclass(frozen=True, slots=True)
@@ -22,6 +24,8 @@ class World:
     client: UpstreamClient
     couriers: Couriers
     observer: Observer
+    witness: Witness
+    starts: StartingPods
     credentials: Credentials
     clock: Clock
     epoch: Callable[[], float]
@@ -36,7 +40,20 @@ class World:
 class Trip:
     """One request: where it goes, who is charged, and how far it got."""
 
-    __slots__ = ("caller", "exchange", "patience", "record", "resolution", "route", "sent", "serving", "snapshot")
+    __slots__ = (
+        "caller",
+        "edits",
+        "exchange",
+        "passage",
+        "patience",
+        "record",
+        "resolution",
+        "route",
+        "sent",
+        "serving",
+        "snapshot",
+        "start",
+    )
 
     def __init__(
         self,
@@ -56,6 +73,12 @@ class Trip:
         self.caller = caller
         self.patience = _NO_QUEUE.patience if resolution.route is None else resolution.route.queue.patience
         """How long it may wait in all, in seconds; the caller may have shortened it."""
+        self.passage: Passage | None = None
+        """What the dialect changes in this request and its reply; None: nothing."""
+        self.edits: Edits | None = None
+        """What it changes in the request, known once the body is here where it takes the body."""
+        self.start: Start | None = None
+        """The pod it makes, where seats are held until that is ready; None: they are given back with the reply."""
         self.sent = False
         """Whether an upstream may have seen the request."""
 
@@ -63,6 +86,11 @@ class Trip:
     def retry(self) -> Retry:
         """The route's rule for further tries; one try without a route."""
         return _ONE_TRY if self.route is None else self.route.retry
+
+    @property
+    def paced(self) -> bool:
+        """Whether a rate counts when the request is sent."""
+        return self.route is not None and self.route.name in self.snapshot.paced
 
     @property
     def shadow(self) -> bool:

@@ -19,7 +19,10 @@ _MAX_EXTENSION: Final = 256
 _MAX_TRAILERS: Final = 8 * 1024
 _EXCESS: Final = 16 * 1024
 """Bytes of chunk overhead beyond what the data earns (the rule of Go's net/http: 16 + 2 per byte of data)."""
-_SIZE_LINE: Final = re.compile(rb"([0-9A-Fa-f]{1,16})((?:[ \t]*;[\t\x20-\x7e\x80-\xff]*)?)")
+_QUOTED: Final = rb'"(?:[\t\x20\x21\x23-\x5b\x5d-\x7e\x80-\xff]|\\[\t\x20-\x7e\x80-\xff])*"'
+_EXTENSION: Final = rb";%b(?:=(?:%b|%b))?" % (guard.TOKEN, guard.TOKEN, _QUOTED)
+_SIZE_LINE: Final = re.compile(rb"([0-9A-Fa-f]{1,16})((?:%b)*)" % _EXTENSION)
+"""RFC 9112 §7.1.1 as senders must write it, without its "bad" white space: aiohttp refuses whatever else is there."""
 
 
 class Framing(Protocol):
@@ -119,8 +122,12 @@ class ChunkedBody:
         self._excess = max(0, self._excess + (end + 2 - at) - 16 - 2 * self._left)
         if self._excess > _EXCESS:
             raise BadRequest("too much besides data in the chunks")
+        start, last = end + 2, end + 2 + self._left
+        if self._left and data.startswith(b"\r\n", last):  # usually all of a chunk is here
+            self._left = 0
+            return last + 2, data[start:last] if self._unwrap else b""
         self._state = self._data if self._left else self._trailers
-        return end + 2, b""
+        return start, b""
 
     def _data(self, data: bytes, at: int) -> tuple[int, bytes]:
         end = min(len(data), at + self._left)
@@ -162,9 +169,10 @@ def request_framing(head: RequestHead, protected: frozenset[bytes] = frozenset()
 
 
 def reply_framing(head: ResponseHead, method: str, *, unwrap: bool) -> Framing | None:
-    """How a reply's body ends; None where it has none. BadRequest where the upstream frames it two ways."""
-    if method == "HEAD" or head.status in (204, 304) or 100 <= head.status < 200:
-        return None
+    """How a reply's body ends; None where it has none. BadRequest where the upstream frames it two ways.
+
+    Also where there is no body to frame: not every client asks first whether there is one.
+    """
     codings = head.get_all(b"transfer-encoding")
     length = guard.reply_length(head)
     if codings:
@@ -172,7 +180,24 @@ def reply_framing(head: ResponseHead, method: str, *, unwrap: bool) -> Framing |
             raise BadRequest("the reply has both Content-Length and Transfer-Encoding")
         if head.minor == 0 or len(codings) > 1 or codings[0].lower() != b"chunked":
             raise BadRequest("the reply's Transfer-Encoding is not exactly chunked")
+    if method == "HEAD" or head.status in (204, 304) or head.status < 200:
+        return None
+    if codings:
         return ChunkedBody(unwrap=unwrap)
     if length is None:
         return UntilClose()
     return LengthBody(length) if length else None
+
+
+def whole_reply(head: ResponseHead, method: str, data: bytes, *, ended: bool) -> tuple[bytes, bytes] | None:
+    """A reply's body without its frames, and what follows it, if ``data`` holds all of it; nothing is kept.
+
+    ``ended``: nothing more will come, by an end of file. BadRequest where it is malformed.
+    """
+    framing = reply_framing(head, method, unwrap=True)
+    if framing is None:
+        return b"", data
+    body, rest = framing.feed(data)
+    if rest is None and ended and framing.ends_with_connection():
+        return body, b""
+    return None if rest is None else (body, rest)

@@ -25,7 +25,8 @@ from proxy.domain.messages import RequestHead
 from proxy.wire.exchange import Exchange
 from proxy.wire.guard import wants_upgrade
 from proxy.wire.heads import find_end, parse_request
-from proxy.wire.sockets import peer_ended, reset_on_close, undelivered
+from proxy.wire.sockets import delivered, peer_ended, reset_on_close
+from proxy.wire.tls import lose_nothing
 from proxy.wire.tunnel import Tunnel
 from proxy.wire.watchdog import NEVER
 
@@ -44,15 +45,18 @@ class CallerConnection(asyncio.Protocol):
     __slots__ = (
         "_ahead",
         "_body_due",
+        "_delivered",
         "_exchange",
         "_front",
         "_lingering",
         "_paused",
         "_tunnel",
-        "_undelivered",
+        "_unheard",
         "_write_due",
+        "awaited_since",
         "deadline",
         "full",
+        "leaving",
         "listener",
         "loop",
         "peer",
@@ -71,19 +75,25 @@ class CallerConnection(asyncio.Protocol):
         self._exchange: Exchange | None = None
         self._tunnel: Tunnel | None = None
         self._lingering = False
+        self._unheard = False
+        """Whether it was turned away before it asked for anything."""
+        self.awaited_since = NEVER
+        self.leaving = False
         self._paused = False
         self.full = False
         """Whether the caller reads slower than replies come. No further request is begun meanwhile."""
         self._body_due = NEVER
         self._write_due = NEVER
-        self._undelivered = 0
+        self._delivered = 0
 
     # -- asyncio.Protocol -------------------------------------------------------------------------
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         self.transport = cast(asyncio.Transport, transport)
+        lose_nothing(self.transport)
         name = transport.get_extra_info("peername")
         self.peer = name[0] if isinstance(name, tuple) else ""
-        self.deadline = self.loop.time() + self._front.timeouts.header
+        self.awaited_since = now = self.loop.time()
+        self.deadline = now + self._front.timeouts.header
         self._front.opened(self)
 
     def data_received(self, data: bytes) -> None:
@@ -91,6 +101,10 @@ class CallerConnection(asyncio.Protocol):
             self._tunnel.from_caller(data)
             return
         if self._lingering:
+            if self._unheard:
+                self._unheard = False
+                self.write(self._front.no_room())
+                self._linger()
             return
         exchange = self._exchange
         if exchange is not None and not exchange.received:
@@ -114,7 +128,7 @@ class CallerConnection(asyncio.Protocol):
         self.deadline = NEVER
         self._front.closed(self)
         if self._tunnel is not None:
-            self._tunnel.lost()
+            self._tunnel.caller_lost(exc)
         if self._exchange is not None:
             self._exchange.left()
 
@@ -123,7 +137,7 @@ class CallerConnection(asyncio.Protocol):
             self._tunnel.caller_full(True)
             return
         self.full = True
-        self._undelivered = undelivered(self.transport)
+        self._delivered = delivered(self.transport)
         self._set_due(write=self.loop.time() + self._front.timeouts.write_stall)
         if self._exchange is not None:
             self._exchange.reply_full(True)
@@ -168,12 +182,13 @@ class CallerConnection(asyncio.Protocol):
 
     def _await_head(self) -> None:
         """Between requests the idle time runs; from the first byte of a head, the header time."""
-        timeouts = self._front.timeouts
-        if self._ahead:
-            if self.deadline == NEVER or self.deadline > self.loop.time() + timeouts.header:
-                self.deadline = self.loop.time() + timeouts.header
-        else:
-            self.deadline = self.loop.time() + timeouts.idle
+        timeouts, now = self._front.timeouts, self.loop.time()
+        if not self._ahead:
+            self.awaited_since = now
+            self.deadline = now + timeouts.idle
+        elif self.deadline > now + timeouts.header:
+            self.awaited_since = now
+            self.deadline = now + timeouts.header
 
     def _feed(self, exchange: Exchange, data: bytes) -> None:
         try:
@@ -284,6 +299,23 @@ class CallerConnection(asyncio.Protocol):
             reset_on_close(self.transport)
         self.transport.abort()
 
+    # -- room (see :mod:`proxy.wire.crowd`) --------------------------------------------------------------
+    @property
+    def awaited(self) -> bool:
+        """Whether the next request may come, and none is under way."""
+        return not (self._exchange or self._tunnel or self._lingering or self.full or self.transport.is_closing())
+
+    def give_way(self) -> None:
+        """Another caller needs the room; one that had begun to ask hears why."""
+        if self._ahead:
+            self.write(self._front.no_room())
+        self._close()
+
+    def turn_away(self) -> None:
+        """There is no room: that is the answer to whatever is asked. Who asks nothing for a moment, hears nothing."""
+        self._lingering = self._unheard = True
+        self.deadline = self.loop.time() + _LINGER
+
     def close_when_idle(self) -> None:
         """Draining: idle connections end now, busy ones after their reply."""
         if self._exchange is None and self._tunnel is None:
@@ -308,8 +340,8 @@ class CallerConnection(asyncio.Protocol):
 
     def _stalled_writing(self) -> None:
         """Nothing left for our buffer's low mark in time; a caller that took anything at all may go on."""
-        before, self._undelivered = self._undelivered, undelivered(self.transport)
-        if self._undelivered >= before:
+        before, self._delivered = self._delivered, delivered(self.transport)
+        if self._delivered <= before:
             self.transport.abort()
             return
         due = self.loop.time() + self._front.timeouts.write_stall

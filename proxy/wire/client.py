@@ -6,12 +6,14 @@ import asyncio
 from collections.abc import Callable
 from typing import cast
 
+from proxy.dialects.translation import Transform
 from proxy.domain.messages import ResponseHead
 from proxy.policy.policyset import Timeouts
-from proxy.ports import Destination
+from proxy.ports import Destination, Edits
 from proxy.wire.connections import Connections
 from proxy.wire.exchange import Exchange
-from proxy.wire.rewrite import forwarded_reply, forwarded_request
+from proxy.wire.rewrite import edited, forwarded_reply, forwarded_request
+from proxy.wire.translated import outlet_for
 from proxy.wire.tunnel import Tunnel
 from proxy.wire.upstream import UpstreamConnection
 
@@ -46,7 +48,7 @@ class RelayedReply:
         if self.head.status == 101 or connection.until_close or connection.unwrap:
             return False
         close = not exchange.keeps_open
-        added += self._manners(close)
+        added += exchange.manners(close=close)
         if not connection.relay_whole(forwarded_reply(self.head, added)):
             return False
         self._connections.release(connection)
@@ -60,7 +62,7 @@ class RelayedReply:
             return
         connection, exchange = self._connection, self._exchange
         close = connection.until_close or connection.unwrap or not exchange.keeps_open
-        added += self._manners(close)
+        added += exchange.manners(close=close)
         without = _TRANSFER_ENCODING if connection.unwrap else frozenset()
         try:
             await connection.start_relay(forwarded_reply(self.head, added, without=without))
@@ -72,11 +74,23 @@ class RelayedReply:
         self._connections.release(connection)
         exchange.finish(close=close)
 
-    def _manners(self, close: bool) -> bytes:
-        """What the caller is told of its connection, where that is not what its version means by itself."""
-        if close:
-            return b"Connection: close\r\n"
-        return b"Connection: keep-alive\r\n" if self._exchange.head.minor == 0 else b""
+    async def relay_changed(self, added: bytes, transform: Transform, *, streams: bool) -> None:
+        """Pass head, and the body through the transform, to the last byte. A reply without a body is relayed."""
+        connection, exchange = self._connection, self._exchange
+        if self.head.status == 101 or connection.bodyless:
+            await self.relay(added)
+            return
+        outlet = outlet_for(connection, exchange, self.head, added, transform, streams=streams)
+        try:
+            await connection.start_relay(b"", outlet)
+        except BaseException:
+            connection.close()
+            if exchange.started:
+                exchange.abort(reset=exchange.head.minor == 0)
+            raise
+        close = outlet.end()
+        self._connections.release(connection)
+        exchange.finish(close=close)
 
     async def _tunnel(self, added: bytes) -> None:
         exchange, connection = self._exchange, self._connection
@@ -88,7 +102,7 @@ class RelayedReply:
         try:
             await tunnel.over
         finally:
-            tunnel.lost()
+            tunnel.end()
 
     def discard(self) -> None:
         """The reply is not wanted; its connection is kept if all of the reply was here."""
@@ -103,7 +117,9 @@ class Client:
         self._connections = connections
         self._timeouts = timeouts
 
-    async def send(self, exchange: object, destination: Destination, target: bytes, *, fresh: bool) -> RelayedReply:
+    async def send(
+        self, exchange: object, destination: Destination, target: bytes, *, fresh: bool, edits: Edits | None = None
+    ) -> RelayedReply:
         """Send, and wait for the reply's head. UpstreamUnreachable or UpstreamBroke; cancelled: closed."""
         own = cast(Exchange, exchange)
         connection = None
@@ -113,7 +129,12 @@ class Client:
             connection = await self._connections.connect(destination, self._timeouts().connect)
         connection.unwrap = own.head.minor == 0
         try:
-            connection.send(forwarded_request(own.head, destination, target), own)
+            if own.departing is not None:
+                own.departing()
+            if edits is None:
+                connection.send(forwarded_request(own.head, destination, target), own)
+            else:
+                connection.send(forwarded_request(edited(own.head, edits), destination, target), own, edits.body)
             reply = await connection.head_arrives()
         except BaseException:
             connection.close()

@@ -16,7 +16,7 @@ from proxy.domain.errors import UpstreamUnreachable
 from proxy.domain.ids import Seconds
 from proxy.policy.policyset import UpstreamTls
 from proxy.ports import Destination
-from proxy.wire.tls import client_context
+from proxy.wire.tls import LONGEST_END, client_context, lose_nothing
 from proxy.wire.upstream import UpstreamConnection
 from proxy.wire.watchdog import NEVER, Watchdog
 
@@ -66,11 +66,14 @@ class Connections:
                     origin.port,
                     ssl=context,
                     server_hostname=(tls.server_name or origin.host) if context else None,
+                    ssl_shutdown_timeout=LONGEST_END if context else None,
                 )
         except TimeoutError:
             raise UpstreamUnreachable(name, f"no connection within {timeout:g} s") from None
         except (OSError, ssl.SSLError) as error:
             raise UpstreamUnreachable(name, error.strerror or str(error)) from None
+        if context is not None:
+            lose_nothing(connection.transport)
         connection.connect_seconds = self.loop.time() - began
         return connection
 

@@ -8,6 +8,7 @@ stops the reading on the other.
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Callable
 from typing import TYPE_CHECKING, Final
 
 from proxy.domain.ids import UpstreamName
@@ -21,6 +22,7 @@ if TYPE_CHECKING:
 
 HELD: Final = 64 * 1024
 """Bytes of a body kept before anybody wants it; beyond, the caller's socket is not read."""
+_CONTINUE: Final = b"HTTP/1.1 100 Continue\r\n\r\n"
 
 
 class Exchange:
@@ -31,7 +33,9 @@ class Exchange:
         "_framing",
         "_held",
         "_held_size",
+        "_most",
         "_waiter",
+        "departing",
         "ended",
         "expects",
         "gone",
@@ -51,6 +55,8 @@ class Exchange:
         self._framing: Framing | None = request_framing(head, protected)
         self._held: list[bytes] = []
         self._held_size = 0
+        self._most = HELD
+        """Bytes kept here at most, before the caller's socket is not read."""
         self._waiter: asyncio.Future[None] | None = None
         self.head = head
         self.peer: str = connection.peer
@@ -64,6 +70,7 @@ class Exchange:
         """Whether the whole reply was handed to the transport."""
         self.gone = False
         self.shielded = False
+        self.departing: Callable[[], None] | None = None
         self.sink: UpstreamConnection | None = None
         """Who takes the body."""
         self.source: UpstreamConnection | None = None
@@ -85,9 +92,9 @@ class Exchange:
         elif body:
             self._held.append(body)
             self._held_size += len(body)
-            if self._held_size >= HELD:
+            if self._held_size >= self._most:
                 self._connection.pause(self)
-        if self._waiter is not None and not self._waiter.done() and (self.received or self._held_size >= HELD):
+        if self._waiter is not None and not self._waiter.done() and (self.received or self._held_size >= self._most):
             self._waiter.set_result(None)
         return rest or b""
 
@@ -106,21 +113,50 @@ class Exchange:
             return b""
         if b"expect" in self.head or (isinstance(framing, LengthBody) and framing.left + self._held_size > limit):
             return None
-        while not self.received and self._held_size < min(limit, HELD):
+        await self._gather(min(limit, HELD))
+        if not self.received or self._held_size > limit:
+            return None
+        return self._unframed()
+
+    async def whole_body(self, limit: int) -> bytes | None:
+        """The whole body, without its frames; None where it is longer than ``limit`` bytes.
+
+        A caller that waits for a 100 gets it now. What was read stays here as it came, to be sent on.
+        """
+        framing = self._framing
+        if framing is None:
+            return b""
+        if isinstance(framing, LengthBody) and framing.left + self._held_size > limit:
+            return None
+        if not self.received:
+            self._most = 2 * limit + HELD  # bodies in tiny chunks are more frame than body
+            if self.expects:
+                self.expects = False
+                self._connection.write(_CONTINUE)
+            self._connection.resume(self)
+            await self._gather(self._most)
+            if not self.received:
+                return None
+        body = self._unframed()
+        return body if len(body) <= limit else None
+
+    async def _gather(self, enough: int) -> None:
+        """Wait until the request or so many bytes of it are here; at most :attr:`_most`."""
+        while not self.received and self._held_size < enough:
             self._waiter = self._connection.loop.create_future()
             try:
                 await self._waiter
             finally:
                 self._waiter = None
-        if not self.received or self._held_size > limit:
-            return None
-        held = b"".join(self._held)
-        return ChunkedBody(unwrap=True).feed(held)[0] if isinstance(framing, ChunkedBody) else held
+
+    def _unframed(self) -> bytes:
+        held = self._held[0] if len(self._held) == 1 else b"".join(self._held)
+        return ChunkedBody(unwrap=True).feed(held)[0] if isinstance(self._framing, ChunkedBody) else held
 
     @property
     def repeatable(self) -> bool:
         """Whether the request could be sent again: its whole body is here."""
-        return self.received and self._held_size <= HELD
+        return self.received and self._held_size <= self._most
 
     def send_body_to(self, sink: UpstreamConnection) -> bytes:
         """From now on the body goes there; returns what is here already, to be sent with the head.
@@ -131,7 +167,7 @@ class Exchange:
         if not self.received:
             self._held.clear()
             self.sink = sink
-            self._held_size = HELD + 1  # what is gone cannot be sent again
+            self._held_size = self._most + 1  # what is gone cannot be sent again
             self._connection.resume(self)
         return held
 
@@ -174,6 +210,12 @@ class Exchange:
     def keeps_open(self) -> bool:
         """Whether the caller's connection can serve another request after this one."""
         return self.received and self._connection.keeps_open(self.head)
+
+    def manners(self, *, close: bool) -> bytes:
+        """What the caller is told of its connection, where that is not what its version means by itself."""
+        if close:
+            return b"Connection: close\r\n"
+        return b"Connection: keep-alive\r\n" if self.head.minor == 0 else b""
 
     def finish(self, *, close: bool) -> None:
         """The reply is complete."""

@@ -12,17 +12,22 @@ import ssl
 from collections.abc import Callable, Coroutine
 from typing import Any, Final
 
-from proxy.domain.errors import BadRequest, HeadgateError
+from proxy.domain.errors import BadRequest, HeadgateError, TooManyCallers
 from proxy.domain.ids import UpstreamName
 from proxy.domain.messages import Reply
 from proxy.policy.policyset import Timeouts
 from proxy.ports import Observer
 from proxy.wire.caller import CallerConnection
+from proxy.wire.crowd import Crowd, usual_bound
 from proxy.wire.exchange import Exchange
+from proxy.wire.tls import LONGEST_END
 from proxy.wire.watchdog import Watchdog
 
 _BACKLOG: Final = 4096
 """Connections the kernel may hold for us: a burst of two thousand must not meet a full backlog."""
+
+_REPEAT: Final = 60.0
+"""Seconds between two warnings that callers are turned away."""
 
 _log = logging.getLogger("headgate.wire")
 
@@ -37,7 +42,9 @@ class Front:
         render: Callable[[HeadgateError], Reply],
         observer: Observer,
         watchdog: Watchdog,
+        bound: int = 0,
     ) -> None:
+        """``bound``: callers that may be connected at once; 0 for the usual (:func:`~proxy.wire.crowd.usual_bound`)."""
         self.loop = loop
         self.handle = handle
         self.timeouts = Timeouts()
@@ -48,6 +55,8 @@ class Front:
         self._observer = observer
         self._watchdog = watchdog
         self._connections: set[CallerConnection] = set()
+        self.crowd = Crowd(self._connections, bound or usual_bound(), loop.time)
+        self._warn_at = 0.0
         self._servers: list[asyncio.Server] = []
         self._empty = asyncio.Event()
         self._empty.set()
@@ -64,6 +73,8 @@ class Front:
             host,
             port,
             ssl=tls,
+            ssl_handshake_timeout=self.timeouts.header if tls else None,
+            ssl_shutdown_timeout=LONGEST_END if tls else None,
             backlog=_BACKLOG,
             reuse_port=shared or None,
             family=socket.AF_INET6 if ":" in host else socket.AF_INET,
@@ -102,9 +113,12 @@ class Front:
         self._connections.add(connection)
         self._empty.clear()
         self._watchdog.add(connection)
+        if not self.crowd.entered(connection):
+            self._warn()
 
     def closed(self, connection: CallerConnection) -> None:
         self._connections.discard(connection)
+        self.crowd.left(connection)
         self._watchdog.discard(connection)
         if not self._connections:
             self._empty.set()
@@ -114,8 +128,12 @@ class Front:
         self._observer.bad_head()
         _log.debug("refused a message from %s: %s", peer, error.detail)
 
-    def refusal(self, error: BadRequest) -> bytes:
-        """The bytes that answer a malformed message, before anybody knows whom it was for."""
+    def no_room(self) -> bytes:
+        """The bytes that answer a caller for whom there is no room."""
+        return self.refusal(TooManyCallers(self.crowd.bound))
+
+    def refusal(self, error: HeadgateError) -> bytes:
+        """The bytes that answer a message before anybody knows whom it was for."""
         reply = self._render(error)
         fields = "".join(f"{name}: {value}\r\n" for name, value in reply.fields)
         head = (
@@ -126,3 +144,8 @@ class Front:
     def crashed(self, error: BaseException) -> None:
         """A journey ended with an exception nobody expected: ours to mend."""
         _log.error("a request's journey crashed", exc_info=error)
+
+    def _warn(self) -> None:
+        if self.loop.time() >= self._warn_at:
+            self._warn_at = self.loop.time() + _REPEAT
+            _log.warning("callers are turned away: %d are connected, and all are busy", self.crowd.bound)

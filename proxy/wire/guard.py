@@ -12,7 +12,7 @@ import re
 from typing import Final
 
 from proxy.domain.errors import BadRequest
-from proxy.domain.messages import Head, RequestHead
+from proxy.domain.messages import Head, RequestHead, ResponseHead
 
 MAX_HEAD: Final = 32 * 1024
 """Bytes of a head (distributed.md §11)."""
@@ -22,14 +22,15 @@ MAX_FIELDS: Final = 100
 MAX_LENGTH: Final = 2**63 - 1
 """Content-Length and chunk sizes beyond are refused: other parsers wrap around there."""
 
-_TOKEN: Final = rb"[!#$%&'*+\-.^_`|~0-9A-Za-z]+"
-_REQUEST_LINE: Final = re.compile(rb"(" + _TOKEN + rb") ([\x21\x22\x24-\x7e]+) HTTP/1\.([01])")
-_OTHER_VERSION: Final = re.compile(_TOKEN + rb" [\x21-\x7e]+ HTTP/\d\.\d")
+TOKEN: Final = rb"[!#$%&'*+\-.^_`|~0-9A-Za-z]+"
+_REQUEST_LINE: Final = re.compile(rb"(" + TOKEN + rb") ([\x21\x22\x24-\x7e]+) HTTP/1\.([01])")
+_OTHER_VERSION: Final = re.compile(TOKEN + rb" [\x21-\x7e]+ HTTP/\d\.\d")
 _VALUE_BYTES: Final = bytes(b for b in range(256) if b == 9 or (b >= 32 and b != 127))
 _TOKEN_BYTES: Final = b"!#$%&'*+-.^_`|~0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz"
 _HOST: Final = re.compile(rb"(?:\[[0-9A-Fa-f:.]+\]|[A-Za-z0-9\-._~%]+)(?::\d{1,5})?")
 _SUSPECT_TWINS: Final = frozenset({b"content_length", b"transfer_encoding"})
-_SPECIAL: Final = _SUSPECT_TWINS | {b"content-length", b"transfer-encoding", b"connection", b"expect", b"upgrade"}
+_FRAMING: Final = frozenset({b"content-length", b"transfer-encoding"})
+_SPECIAL: Final = _SUSPECT_TWINS | _FRAMING | {b"connection", b"expect", b"upgrade"}
 """Fields by which requests differ in more than their words; most requests have few of them."""
 _PROTECTED: Final = frozenset({b"content-length", b"host", b"transfer-encoding", b"authorization"})
 """Fields that a Connection header may not name (CVE-2025-48865); the policy's tenant headers are added."""
@@ -108,6 +109,8 @@ def _check_host(head: RequestHead) -> None:
 def _check_framing(head: RequestHead) -> None:
     lengths = head.get_all(b"content-length")
     codings = head.get_all(b"transfer-encoding")
+    if b"\t" in head.raw and _has_tab(head, _FRAMING):
+        raise BadRequest("a tab around a Content-Length or Transfer-Encoding")
     if codings:
         if lengths:
             raise BadRequest("both Content-Length and Transfer-Encoding")
@@ -120,6 +123,11 @@ def _check_framing(head: RequestHead) -> None:
             raise BadRequest("the Content-Length is malformed or repeated")
         if len(lengths[0]) > 19 or int(lengths[0]) > MAX_LENGTH:
             raise BadRequest("the Content-Length is too large", 413)
+
+
+def _has_tab(head: Head, names: frozenset[bytes]) -> bool:
+    """RFC 9110 §5.6.3 allows tabs around a value, but not everybody reads them: nginx 1.22 refuses them here."""
+    return any(b"\t" in line for key, line in zip(head.keys, head.lines, strict=True) if key in names)
 
 
 def _check_upgrade(head: RequestHead) -> None:
@@ -159,6 +167,15 @@ def reply_length(head: Head) -> int | None:
     return int(lengths[0])
 
 
+def check_interim(head: ResponseHead) -> None:
+    """A 1xx reply ends with its head: one that says otherwise has two ends. 101 leaves HTTP, whatever it says.
+
+    Sources: RFC 9112 §6.1 and RFC 9110 §8.6, which forbid both fields there; a length of 0 says nothing wrong.
+    """
+    if head.status != 101 and (b"transfer-encoding" in head or head.get_all(b"content-length") not in ([], [b"0"])):
+        raise BadRequest("an interim reply that claims a body")
+
+
 def _what_is_wrong(block: bytes) -> str:
     """A word on a block that failed the grammar, for the message only."""
     for line in block.split(b"\r\n")[:-1]:
@@ -168,6 +185,6 @@ def _what_is_wrong(block: bytes) -> str:
             return "a bare CR or LF"
         if line.translate(None, _VALUE_BYTES):
             return "a control character in a header value"
-        if not re.match(_TOKEN + rb":", line):
+        if not re.match(TOKEN + rb":", line):
             return "a malformed header name"
     return "a malformed header"

@@ -8,6 +8,7 @@ not copied through callbacks.
 from __future__ import annotations
 
 import re
+from functools import lru_cache
 from typing import Final
 
 import httptools
@@ -16,6 +17,13 @@ from proxy.domain.errors import BadRequest
 from proxy.domain.messages import RequestHead, ResponseHead
 from proxy.wire import guard
 
+_KNOWN: Final = 512
+"""Heads of each kind that are known again: callers send the same fields again and again, and what is to be said of them
+does not change. With the two bounds below that is at most some 5 MB for each kind, whatever is sent."""
+_LONGEST: Final = 2048
+"""Bytes of a head that is remembered."""
+_MOST_FIELDS: Final = 32
+"""Fields of one."""
 END: Final = b"\r\n\r\n"
 _STATUS_LINE: Final = re.compile(rb"HTTP/1\.([01]) ([1-9]\d\d)(?: [\t\x20-\x7e\x80-\xff]*)?")
 
@@ -52,6 +60,22 @@ def parse_request(data: bytes) -> RequestHead:
     line = data[:line_end]
     method, target, minor = guard.check_request_line(line)
     block = data[line_end + 2 : -2]
+    if minor and target[:1] == b"/" and _worth_knowing(block):
+        return _known_request(method, block).with_line(method, target)
+    return _request(method, target, minor, block, data)
+
+
+def _worth_knowing(data: bytes) -> bool:
+    return len(data) <= _LONGEST and data.count(b"\r\n") <= _MOST_FIELDS
+
+
+@lru_cache(_KNOWN)
+def _known_request(method: str, block: bytes) -> RequestHead:
+    """An HTTP/1.1 request with these fields; which path it asks for changes nothing in what is wrong with them."""
+    return _request(method, b"/", 1, block, b"%s / HTTP/1.1\r\n%s\r\n" % (method.encode("ascii"), block))
+
+
+def _request(method: str, target: bytes, minor: int, block: bytes, data: bytes) -> RequestHead:
     guard.check_fields(block)
     try:
         httptools.HttpRequestParser(_SILENT).feed_data(data)
@@ -69,6 +93,15 @@ def parse_request(data: bytes) -> RequestHead:
 
 def parse_response(data: bytes) -> ResponseHead:
     """The head of a reply. BadRequest where it is malformed: the upstream is not to be believed."""
+    return _known_response(data) if _worth_knowing(data) else _response(data)
+
+
+@lru_cache(_KNOWN)
+def _known_response(data: bytes) -> ResponseHead:
+    return _response(data)
+
+
+def _response(data: bytes) -> ResponseHead:
     line_end = data.index(b"\r\n")
     line = data[:line_end]
     found = _STATUS_LINE.fullmatch(line)
@@ -84,4 +117,6 @@ def parse_response(data: bytes) -> ResponseHead:
         raise BadRequest(f"malformed: {error}") from None
     head = ResponseHead(int(found[2]), line, found[1][0] - 48, block)
     guard.check_names(head.keys, block)
+    if head.status < 200:
+        guard.check_interim(head)
     return head

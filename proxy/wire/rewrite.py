@@ -1,4 +1,4 @@
-"""The few bytes that change on the way: hop-by-hop fields, Host, and Headgate's own. Pure.
+"""The few bytes of heads that change on the way: hop-by-hop fields, Host, Headgate's own, a dialect's edits. Pure.
 
 Everything else of a head passes as it came: each line is copied, not printed anew, so case, order, repeats and
 spacing are the caller's (design.md §2.2).
@@ -6,35 +6,49 @@ spacing are the caller's (design.md §2.2).
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Final
 
 from proxy.domain.messages import Head, RequestHead, ResponseHead
-from proxy.ports import Destination
+from proxy.ports import Destination, Edits
 from proxy.wire.guard import wants_upgrade
 
 _HOP_BY_HOP: Final = frozenset({b"connection", b"keep-alive", b"proxy-connection", b"te", b"upgrade"})
 """RFC 9110 §7.6.1, less what frames a body: that is relayed as it is."""
 _FRAMING: Final = frozenset({b"content-length", b"transfer-encoding"})
 """What tells where a body ends stays, whatever a reply's Connection field says of it."""
+_ABOUT_THE_BODY: Final = _FRAMING | {b"trailer"}
+"""What no longer holds of a body that was put in another's place; its length is said anew."""
 _MANNERS: Final = frozenset({b"keep-alive", b"close"})
 """What a Connection field says that names no other field."""
+_NOTES: Final = 8
+"""Destinations for which a field block's form is remembered; a reload makes new ones."""
 _OWN_PREFIX: Final = b"headgate-"
 """Headgate's own request fields, known or not, stop here (design.md §2.4)."""
 
 
 def forwarded_request(head: RequestHead, destination: Destination, target: bytes) -> bytes:
     """The head as the upstream gets it."""
-    line = b"%s %s HTTP/1.1\r\n" % (head.method.encode("ascii"), target)
+    block = head.notes.get(destination)
+    if block is None:
+        if len(head.notes) >= _NOTES:
+            head.notes.clear()
+        block = head.notes[destination] = _forwarded_fields(head, destination)
+    return b"%s %s HTTP/1.1\r\n%s" % (head.method.encode("ascii"), target, block)
+
+
+def _forwarded_fields(head: RequestHead, destination: Destination) -> bytes:
+    """The fields as the upstream gets them, and the empty line."""
     special = head.has_any(_HOP_BY_HOP) or head.has_any(destination.dropped) or b"_" in head.raw
     if special or _OWN_PREFIX in head.raw.lower() or b"host" not in head:
-        return line + _sifted(head, destination) + destination.added + b"\r\n"
+        return _sifted(head, destination) + destination.added + b"\r\n"
     authority = destination.authority
     if authority is None:
-        return line + head.raw + destination.added + b"\r\n"
+        return head.raw + destination.added + b"\r\n"
     if head.keys[0] == b"host":  # by far the most clients: one cut instead of a walk over the lines
         own = head.lines[0]
-        return b"%s%s: %s\r\n%s%s\r\n" % (line, own[:4], authority, head.raw[len(own) + 2 :], destination.added)
-    return line + _sifted(head, destination) + destination.added + b"\r\n"
+        return b"%s: %s\r\n%s%s\r\n" % (own[:4], authority, head.raw[len(own) + 2 :], destination.added)
+    return _sifted(head, destination) + destination.added + b"\r\n"
 
 
 def _sifted(head: RequestHead, destination: Destination) -> bytes:
@@ -81,6 +95,41 @@ def forwarded_reply(head: ResponseHead, added: bytes, *, without: frozenset[byte
         added = b"Connection: Upgrade\r\n" + added
     kept = [line for key, line in zip(head.keys, head.lines, strict=True) if key not in drop]
     return b"\r\n".join([first, *kept, added + b"\r\n"])
+
+
+def edited(head: RequestHead, edits: Edits) -> RequestHead:
+    """The head with a dialect's changes, still to be forwarded like any other."""
+    lines = _lines_with(head, edits.fields, None if edits.body is None else len(edits.body))
+    return RequestHead(head.method, head.target, head.minor, lines)
+
+
+def with_length(head: ResponseHead, length: int) -> ResponseHead:
+    """The head of a reply whose body has another length, or had none that was told."""
+    return ResponseHead(head.status, head.line, head.minor, _lines_with(head, {}, length))
+
+
+def _lines_with(head: Head, fields: Mapping[bytes, bytes | None], length: int | None) -> bytes:
+    """The field block with other values, each in the place and case of the first line of its name.
+
+    With a ``length`` that is what frames the body, where the first framing line stood.
+    """
+    values = dict(fields)
+    if length is not None:
+        values |= dict.fromkeys(_ABOUT_THE_BODY)
+    out = []
+    for key, line in zip(head.keys, head.lines, strict=True):
+        if key in _FRAMING and length is not None:
+            name = line[: len(key)] if key == b"content-length" else b"Content-Length"
+            out.append(b"%b: %d\r\n" % (name, length))
+            length = None
+        elif key not in values:
+            out.append(line + b"\r\n")
+        elif (value := values[key]) is not None:
+            out.append(b"%b: %b\r\n" % (line[: len(key)], value))
+            values[key] = None  # further lines of the name fall out
+    if length is not None:
+        out.append(b"Content-Length: %d\r\n" % length)
+    return b"".join(out)
 
 
 def _named_by_connection(head: Head) -> frozenset[bytes]:

@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, Final, cast
 from proxy.domain.errors import BadRequest, UpstreamBroke
 from proxy.domain.messages import ResponseHead
 from proxy.ports import Destination
-from proxy.wire.bodies import Framing, LengthBody, UntilClose, reply_framing
+from proxy.wire.bodies import Framing, LengthBody, UntilClose, reply_framing, whole_reply
 from proxy.wire.exchange import Exchange
 from proxy.wire.guard import wants_upgrade
 from proxy.wire.heads import find_end, parse_response
@@ -26,6 +26,7 @@ from proxy.wire.watchdog import NEVER
 
 if TYPE_CHECKING:
     from proxy.wire.connections import Connections
+    from proxy.wire.translated import Outlet
 
 _MAX_INTERIM: Final = 32
 """1xx replies to one request; more are a flood."""
@@ -47,6 +48,7 @@ class UpstreamConnection(asyncio.Protocol):
         "_head_waiter",
         "_interim",
         "_lost",
+        "_outlet",
         "_paused",
         "_relayed",
         "_sent",
@@ -84,6 +86,7 @@ class UpstreamConnection(asyncio.Protocol):
         self._head_waiter: asyncio.Future[ResponseHead] | None = None
         self._data_waiter: asyncio.Future[None] | None = None
         self._relayed: asyncio.Future[None] | None = None
+        self._outlet: Outlet | None = None
         self._interim = 0
         self._sent = False
         self.unwrap = False
@@ -123,7 +126,7 @@ class UpstreamConnection(asyncio.Protocol):
         self._lost = True
         self._connections.closed(self)
         if self._tunnel is not None:
-            self._tunnel.lost()
+            self._tunnel.upstream_lost(exc)
         else:
             why = f"the connection was lost: {exc}" if exc else "the upstream ended the connection"
             self._ended(why, clean=exc is None)
@@ -141,10 +144,10 @@ class UpstreamConnection(asyncio.Protocol):
             self._exchange.body_full(False)
 
     # -- the request --------------------------------------------------------------------------------
-    def send(self, head: bytes, exchange: Exchange) -> None:
-        """Send a request's head and what is here of its body; the rest follows as it comes."""
+    def send(self, head: bytes, exchange: Exchange, body: bytes | None = None) -> None:
+        """Send a request's head and what is here of its body; the rest follows as it comes. Or a ``body`` instead."""
         self._exchange = exchange
-        self.transport.write(head + exchange.send_body_to(self))
+        self.transport.write(head + (exchange.send_body_to(self) if body is None else body))
         self._sent = exchange.received
 
     def write(self, data: bytes) -> None:
@@ -195,6 +198,15 @@ class UpstreamConnection(asyncio.Protocol):
     def until_close(self) -> bool:
         return isinstance(self._framing, UntilClose)
 
+    @property
+    def bodyless(self) -> bool:
+        return self._framing is None
+
+    def unwrap_body(self) -> None:
+        """Relay the body without its chunk frames; said before any of it is relayed."""
+        assert self._exchange is not None and self._head is not None
+        self._framing = reply_framing(self._head, self._exchange.head.method, unwrap=True)
+
     def relay_whole(self, head: bytes) -> bool:
         """Pass head and body if all of the reply is here, in one write; else nothing, and False."""
         exchange, framing = self._exchange, self._framing
@@ -211,17 +223,18 @@ class UpstreamConnection(asyncio.Protocol):
         self._complete(rest or b"")
         return True
 
-    def start_relay(self, head: bytes) -> asyncio.Future[None]:
+    def start_relay(self, head: bytes, outlet: Outlet | None = None) -> asyncio.Future[None]:
         """Pass the head and what is here of the body, then the rest as it comes; done with the last byte.
 
-        Fails with UpstreamBroke if the upstream ends early.
+        Everything goes to the caller, or through ``outlet``. Fails with UpstreamBroke if the upstream ends early.
         """
         exchange = self._exchange
         assert exchange is not None
         exchange.source = self
+        self._outlet = outlet = exchange if outlet is None else outlet
         self._relayed = asyncio.get_running_loop().create_future()
         if self._framing is None:
-            exchange.write(head)
+            outlet.write(head)
             self._complete(self._ahead)
             return self._relayed
         try:
@@ -230,7 +243,7 @@ class UpstreamConnection(asyncio.Protocol):
             self._ended(f"a malformed reply: {error.detail}")
             return self._relayed
         self._ahead = b""
-        exchange.write(head + body)
+        outlet.write(head + body)
         if rest is not None:
             self._complete(rest)
         elif self.broken:
@@ -240,7 +253,7 @@ class UpstreamConnection(asyncio.Protocol):
         return self._relayed
 
     def _relay(self, data: bytes) -> None:
-        assert self._exchange is not None and self._framing is not None
+        assert self._outlet is not None and self._framing is not None
         if self.reply_complete:
             self.close()
             return
@@ -251,7 +264,7 @@ class UpstreamConnection(asyncio.Protocol):
             self.close()
             return
         if body:
-            self._exchange.write(body)
+            self._outlet.write(body)
         if rest is not None:
             self._complete(rest)
 
@@ -284,17 +297,11 @@ class UpstreamConnection(asyncio.Protocol):
     def _whole(self) -> tuple[bytes, bytes] | None:
         """Body (unwrapped) and what follows it, if all of it is here already."""
         assert self._exchange is not None and self._head is not None
-        framing = reply_framing(self._head, self._exchange.head.method, unwrap=True)
-        if framing is None:
-            return b"", self._ahead
         try:
-            body, rest = framing.feed(self._ahead)
+            return whole_reply(self._head, self._exchange.head.method, self._ahead, ended=self._clean)
         except BadRequest as error:
             self._ended(f"a malformed reply: {error.detail}")
             return None
-        if rest is None and self._clean and framing.ends_with_connection():
-            return body, b""
-        return None if rest is None else (body, rest)
 
     def forget_reply(self) -> bool:
         """The reply is not wanted. Whether all of it was here, so that the connection can be kept."""
@@ -310,7 +317,7 @@ class UpstreamConnection(asyncio.Protocol):
             tunnel.from_upstream(self._ahead)
             self._ahead = b""
         if self._lost:
-            tunnel.lost()
+            tunnel.upstream_lost(None)
         elif self.broken:
             tunnel.upstream_ended()
         self.pause(False)
@@ -353,8 +360,7 @@ class UpstreamConnection(asyncio.Protocol):
     def close(self) -> None:
         """End the connection; whoever waits for it learns that it broke."""
         self._detach()
-        if not self.transport.is_closing():
-            self.transport.abort()
+        self.transport.abort()
 
     def expire(self) -> None:
         """Watched only while idle: it was kept long enough."""

@@ -36,13 +36,15 @@ upstreams:
   e2b: {url: "%(url)s", dialect: e2b, prefix: /e2b}
   deep: {url: "%(url)s/base", dialect: http, prefix: /e2b/deep}
   owned: {url: "%(url)s", dialect: http, hosts: [owned.test]}
+  kube: {url: "%(url)s", dialect: kubernetes, prefix: /kube}
 tenants:
-  identify: [path, {header: X-Tenant-Id}, credential]
+  identify: [path, {header: X-Tenant-Id}, namespace, credential]
   default: nobody
   known: {acme: {weight: 4}}
 limits:
   creates: {seats: 1, per: tenant}
   pace: {rate: 5/s, per: {header: X-Group}}
+  pods: {seats: 1, per: namespace}
 routes:
   - {name: create, match: {upstream: e2b, operation: [create, fork]}, limits: [creates, pace],
      queue: {patience: 40s}, progress: [job, session]}
@@ -50,6 +52,7 @@ routes:
   - {name: files, match: {upstream: deep, methods: [PUT, GET], path: "/Files('{id}')/**"}, limits: [pace],
      queue: {patience: 7s}}
   - {name: owned, match: {upstream: owned, operation: write}, limits: [creates], queue: {patience: 0}}
+  - {name: pods, match: {upstream: kube, operation: create}, limits: [pods]}
 progress:
   job: {to: "http://127.0.0.1:9/{header:x-job-id}", body: {}, first: 10s}
   session: {to: "http://127.0.0.1:9/s", body: {}, first: 10s}
@@ -64,6 +67,8 @@ PREFIXES = [
     "/e2b/deep",
     "/e2b/./deep",
     "/e2b/../e2b",
+    "/kube",
+    "/kube",
 ]
 TENANTS = ["", "/t/acme", "/t/b-1", "/t/a%20b", "/t/", "//t//acme"]
 PATHS = [
@@ -77,6 +82,10 @@ PATHS = [
     "/sandboxes/sb-1/connect?x=1",
     "/Files('1')/$value",
     "/Files('%27')/$value",
+    "/api/v1/namespaces/ns-1/pods",
+    "/api/v1//namespaces/ns%2D1/pods/?timeout=2s",
+    "/api/v1/namespaces/a%20b/pods?timeout=1m0s",
+    "/api/v1/pods?watch=1",
     "/a%00b",
     "/../..",
     "/",

@@ -9,7 +9,9 @@ import pytest
 from prometheus_client.parser import text_string_to_metric_families
 
 from proxy.admission.view import StoreView
+from proxy.dialects.translation import PassedAsItWas
 from proxy.observe.metrics import Metrics
+from proxy.observe.observer import PodCounter
 from proxy.ports import BeatResult, Outcome, RequestRecord
 from proxy.stores.memory import MemoryStore
 from tests.observe.policies import TEXT, arrival, policy
@@ -65,6 +67,9 @@ def test_known_series_stand_at_zero_from_the_start() -> None:
     assert value(series, "headgate_event_loop_lag_seconds_count") == 0
     for name in ("headgate_bad_messages_total", "headgate_policy_stale", "headgate_access_log_dropped_total"):
         assert value(series, name) == 0
+    for why in get_args(PassedAsItWas):
+        assert value(series, "headgate_pods_passed_total", why=why) == 0
+    assert value(series, "headgate_pods_rewritten_total") == 0
     assert value(series, "headgate_mode", mode="normal") == 1
     assert value(series, "headgate_mode", mode="draining") == 0
     assert ("process_resident_memory_bytes", frozenset()) in series
@@ -101,6 +106,19 @@ def test_a_request_is_counted_where_its_time_went() -> None:
     assert counts == {"admit": 2, "connect": 1, "upstream": 2}
     assert value(series, "headgate_phase_seconds_sum", phase="upstream") == pytest.approx(2.02)
     assert value(series, "headgate_phase_seconds_bucket", phase="upstream", le="0.025") == 1
+
+
+def test_what_becomes_of_pods_is_counted() -> None:
+    metrics = fresh()
+    counter = PodCounter(metrics)
+    assert not counter.expecting
+    counter.rewritten()
+    counter.rewritten()
+    counter.passed("broken")
+    series = read(metrics)
+    assert value(series, "headgate_pods_rewritten_total") == 2
+    passed = {why: value(series, "headgate_pods_passed_total", why=why) for why in get_args(PassedAsItWas)}
+    assert passed == {why: float(why == "broken") for why in passed}
 
 
 def test_a_value_on_a_bound_is_within_it() -> None:

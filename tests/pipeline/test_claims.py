@@ -5,27 +5,28 @@ from __future__ import annotations
 import pytest
 
 from proxy.domain.errors import BadRequest
-from proxy.domain.ids import TenantName, UpstreamName
+from proxy.domain.ids import Seconds, TenantName, UpstreamName
 from proxy.domain.messages import RequestHead
 from proxy.pipeline.claims import Caller, identity_of, needs_of, patience_of, ticket_of
 from proxy.policy.policyset import PolicySet
 from tests.dialects.heads import request
 from tests.support.proxies import policy_of
 
-CALLER = Caller(TenantName("acme"), "key-1")
+CALLER = Caller(TenantName("acme"), "key-1", "agents")
 POLICY = """
 version: 1
-upstreams: {e2b: {url: "http://127.0.0.1:1", dialect: e2b}}
+upstreams: {kube: {url: "http://127.0.0.1:1", dialect: kubernetes}}
 limits:
   by-tenant: {seats: 40}
   by-key: {seats: 40, per: credential}
   by-upstream: {seats: 40, per: upstream}
+  by-namespace: {seats: 40, per: namespace}
   by-header: {seats: 40, per: {header: X-Team}}
   pace: {rate: 5/s, per: credential}
 routes:
   - name: create
-    match: {upstream: e2b}
-    limits: [by-tenant, by-key, by-upstream, by-header, pace]
+    match: {upstream: kube}
+    limits: [by-tenant, by-key, by-upstream, by-namespace, by-header, pace]
     queue: {patience: 45s}
 """
 
@@ -38,7 +39,7 @@ def policies() -> PolicySet:
 
 def scopes(policies: PolicySet, head: RequestHead, width: int = 1) -> dict[str, tuple[str, int]]:
     """What a request takes, and of whose account."""
-    route, upstream = policies.routes[0], policies.upstreams[UpstreamName("e2b")]
+    route, upstream = policies.routes[0], policies.upstreams[UpstreamName("kube")]
     needs = needs_of(policies, route, upstream, CALLER, head, width)
     assert [need.limit for need in needs] == list(route.limits)
     return {need.limit: (need.scope, need.cost) for need in needs}
@@ -48,7 +49,8 @@ def test_whom_each_limit_counts(policies: PolicySet) -> None:
     assert scopes(policies, request("X-Team: blue")) == {
         "by-tenant": ("acme", 1),
         "by-key": ("key-1", 1),
-        "by-upstream": ("e2b", 1),
+        "by-upstream": ("kube", 1),
+        "by-namespace": ("agents", 1),
         "by-header": ("blue", 1),
         "pace": ("key-1", 1),
     }
@@ -56,7 +58,7 @@ def test_whom_each_limit_counts(policies: PolicySet) -> None:
 
 def test_a_wide_request_takes_more_seats_but_is_one_request(policies: PolicySet) -> None:
     costs = {limit: cost for limit, (_, cost) in scopes(policies, request(), width=7).items()}
-    assert costs == {"by-tenant": 7, "by-key": 7, "by-upstream": 7, "by-header": 7, "pace": 1}
+    assert costs == {"by-tenant": 7, "by-key": 7, "by-upstream": 7, "by-namespace": 7, "by-header": 7, "pace": 1}
 
 
 def test_a_header_that_is_missing_or_endless(policies: PolicySet) -> None:
@@ -83,6 +85,14 @@ def test_a_header_that_is_missing_or_endless(policies: PolicySet) -> None:
 )
 def test_patience_can_only_be_shortened(policies: PolicySet, lines: list[str], seconds: float) -> None:
     assert patience_of(policies.routes[0], request(*lines)) == seconds
+
+
+def test_the_apis_own_words_shorten_it_too(policies: PolicySet) -> None:
+    route = policies.routes[0]
+    assert patience_of(route, request(), Seconds(7)) == 7.0
+    assert patience_of(route, request(), Seconds(90)) == 45.0
+    assert patience_of(route, request("Headgate-Patience: 5s"), Seconds(7)) == 5.0
+    assert patience_of(route, request("Headgate-Patience: 9s"), Seconds(7)) == 7.0
 
 
 @pytest.mark.parametrize("said", ["30", "soon", "-1s", "", "1e9s", "nan"])

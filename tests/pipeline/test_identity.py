@@ -41,35 +41,45 @@ ACME = TenantName("acme")
 def test_the_first_rule_that_yields_a_name_wins(
     lines: list[str], path: TenantName | None, credential: str, peer: str, tenant: str
 ) -> None:
-    assert identify(ALL, request(*lines), path, credential, peer) == tenant
+    assert identify(ALL, request(*lines), path, None, credential, peer) == tenant
 
 
 def test_a_path_from_afar_is_refused() -> None:
     with pytest.raises(TenantNotBelieved):
-        identify(ALL, request(), ACME, "key-1", FAR)
+        identify(ALL, request(), ACME, None, "key-1", FAR)
     wide = Tenants((IdentifyRule(IdentifyBy.PATH, trusted=(ip_network("203.0.113.0/24"),)),))
-    assert identify(wide, request(), ACME, "key-1", FAR) == "acme"
+    assert identify(wide, request(), ACME, None, "key-1", FAR) == "acme"
     with pytest.raises(TenantNotBelieved):
-        identify(wide, request(), ACME, "key-1", NEAR)
+        identify(wide, request(), ACME, None, "key-1", NEAR)
 
 
 def test_a_path_is_nothing_where_no_rule_reads_it() -> None:
-    assert identify(Tenants((CREDENTIAL,)), request(), ACME, "key-1", FAR) == "key-1"
+    assert identify(Tenants((CREDENTIAL,)), request(), ACME, None, "key-1", FAR) == "key-1"
+
+
+@pytest.mark.parametrize(
+    ("namespace", "tenant"), [("agents", "agents"), (None, "key-1"), ("", "key-1"), ("a%20b", "key-1"), ("ä", "key-1")]
+)
+def test_a_namespace_is_believed_from_everywhere(namespace: str | None, tenant: str) -> None:
+    """The API server checks who may use it; what is no name at all is its to refuse."""
+    rules = Tenants((IdentifyRule(IdentifyBy.NAMESPACE), CREDENTIAL))
+    assert identify(rules, request("X-Tenant-Id: other"), ACME, namespace, "key-1", FAR) == tenant
+    assert identify(ALL, request(), None, namespace, "key-1", FAR) == "key-1", "where no rule reads it"
 
 
 @pytest.mark.parametrize("name", ["a" * 64, "a b", "a/b", "ä", "a\tb", "*", "a:b"])
 def test_what_is_no_name(name: str) -> None:
     with pytest.raises(BadRequest):
-        identify(ALL, request(), TenantName(name), "key-1", NEAR)
+        identify(ALL, request(), TenantName(name), None, "key-1", NEAR)
     with pytest.raises(BadRequest):
-        identify(ALL, request(f"X-Tenant-Id: {name}"), None, "key-1", NEAR)
+        identify(ALL, request(f"X-Tenant-Id: {name}"), None, None, "key-1", NEAR)
 
 
 def test_two_names_are_none_wherever_they_come_from() -> None:
     twice = request("X-Tenant-Id: a", "x-tenant-id: b")
     for peer in (NEAR, FAR):
         with pytest.raises(BadRequest):
-            identify(ALL, twice, None, "key-1", peer)
+            identify(ALL, twice, None, None, "key-1", peer)
 
 
 def test_credentials_have_names_that_tell_nothing() -> None:

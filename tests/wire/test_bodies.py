@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from itertools import pairwise
 
 import pytest
@@ -14,7 +15,13 @@ from proxy.wire.bodies import ChunkedBody, Framing, LengthBody, UntilClose, repl
 
 BEHIND = st.binary(max_size=30)
 DATA = st.lists(st.binary(min_size=1, max_size=40), max_size=6)
-EXTENSION = st.text(alphabet=';="abc 09', max_size=12).map(lambda text: text and f";{text}").map(str.encode)
+NAME = st.text(alphabet="abc09!#$%&'*+-.^_`|~", min_size=1, max_size=4).map(str.encode)
+QUOTED = st.text(alphabet='a;= ,\t"\\\xe9', max_size=4).map(
+    lambda text: b'"%b"' % re.sub(r'(["\\])', r"\\\1", text).encode("latin-1")
+)
+EXTENSION = st.lists(
+    st.one_of(NAME, st.tuples(NAME, NAME | QUOTED).map(b"=".join)).map(lambda one: b";" + one), max_size=3
+).map(b"".join)
 TRAILERS = st.lists(st.sampled_from([b"X-Sum: 1\r\n", b"a:b\r\n", b"Empty:\r\n"]), max_size=3).map(b"".join)
 CUTS = st.lists(st.integers(min_value=0, max_value=400), max_size=12)
 
@@ -102,6 +109,12 @@ MALFORMED = {
     "bare-cr": b"5\rhello\r\n0\r\n\r\n",
     "cr-in-extension": b"5;a\rb\r\nhello\r\n0\r\n\r\n",
     "nul-in-extension": b"5;a\0\r\nhello\r\n0\r\n\r\n",
+    "empty-extension": b"5;\r\nhello\r\n0\r\n\r\n",
+    "comma-in-extension": b"5;a=b,\r\nhello\r\n0\r\n\r\n",
+    "space-before-extension": b"5 ;a\r\nhello\r\n0\r\n\r\n",
+    "space-in-extension": b"5;a =b\r\nhello\r\n0\r\n\r\n",
+    "open-quote": b'5;a="b\r\nhello\r\n0\r\n\r\n',
+    "behind-a-quote": b'5;a="b"c\r\nhello\r\n0\r\n\r\n',
     "longer-than-its-size": b"5\r\nhello!\r\n0\r\n\r\n",
     "shorter-than-its-size": b"6\r\nhello\r\n0\r\n\r\n",
     "lf-behind-data": b"5\r\nhello\n0\r\n\r\n",

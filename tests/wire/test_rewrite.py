@@ -11,9 +11,9 @@ from hypothesis import strategies as st
 from proxy.dialects.registry import OPERATIONS
 from proxy.pipeline.snapshot import Snapshot
 from proxy.policy.compile import load_policy
-from proxy.ports import Destination
+from proxy.ports import Destination, Edits
 from proxy.wire.heads import parse_request, parse_response
-from proxy.wire.rewrite import forwarded_reply, forwarded_request
+from proxy.wire.rewrite import edited, forwarded_reply, forwarded_request, with_length
 
 POLICY = b"""
 version: 1
@@ -150,3 +150,31 @@ def test_an_unwrapped_reply_does_not_say_that_it_is_chunked() -> None:
     head = parse_response(b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\nX: y\r\n\r\n")
     out = forwarded_reply(head, b"", without=frozenset({b"transfer-encoding"}))
     assert out == b"HTTP/1.1 200 OK\r\nX: y\r\n\r\n"
+
+
+EDITS = {
+    "nothing": ({}, None, b"A: 1\r\nHost: a\r\nb:2\r\nContent-length: 3\r\n"),
+    "a value": ({b"b": b"x, y"}, None, b"A: 1\r\nHost: a\r\nb: x, y\r\nContent-length: 3\r\n"),
+    "dropped": ({b"a": None, b"b": None}, None, b"Host: a\r\nContent-length: 3\r\n"),
+    "not there": ({b"c": b"1", b"d": None}, None, b"A: 1\r\nHost: a\r\nb:2\r\nContent-length: 3\r\n"),
+    "a body": ({}, b"12345", b"A: 1\r\nHost: a\r\nb:2\r\nContent-length: 5\r\n"),
+    "an empty body": ({b"a": None}, b"", b"Host: a\r\nb:2\r\nContent-length: 0\r\n"),
+}
+
+
+@pytest.mark.parametrize(("fields", "body", "expected"), EDITS.values(), ids=EDITS)
+def test_a_dialects_edits(fields: dict[bytes, bytes | None], body: bytes | None, expected: bytes) -> None:
+    head = parse_request(b"PUT /x HTTP/1.1\r\nA: 1\r\nHost: a\r\nb:2\r\nContent-length: 3\r\n\r\n")
+    changed = edited(head, Edits(fields, body))
+    assert changed.raw == expected
+    assert (changed.method, changed.target, changed.minor) == ("PUT", b"/x", 1)
+
+
+def test_a_reply_with_another_length() -> None:
+    for raw, expected in (
+        (b"X: 1\r\nCONTENT-LENGTH:7\r\nY: 2\r\n", b"X: 1\r\nCONTENT-LENGTH: 9\r\nY: 2\r\n"),
+        (b"Trailer: T\r\nTransfer-Encoding: chunked\r\nY: 2\r\n", b"Content-Length: 9\r\nY: 2\r\n"),
+        (b"X: 1\r\n", b"X: 1\r\nContent-Length: 9\r\n"),
+    ):
+        head = parse_response(b"HTTP/1.1 200 OK\r\n" + raw + b"\r\n")
+        assert with_length(head, 9).raw == expected
