@@ -3,7 +3,7 @@
 
 SHELL := /bin/bash
 .DEFAULT_GOAL := help
-.PHONY: help demo test lint format types docs check chaos bench package chart image lock clean
+.PHONY: help demo test compiled lint format types docs check chaos bench package chart cluster image lock clean
 
 BIN := $${HEADGATE_VENV:-.venv}/bin
 # What pytest gets besides: `make test ARGS="-k queue"`.
@@ -19,8 +19,15 @@ demo:  ## ten jobs against four sandboxes, without Headgate and with it
 test:  ## every test, the chaos tests too
 	@scripts/setup-python dev
 	@scripts/setup-tools toxiproxy
+	@scripts/setup-cluster >/dev/null || test -z "$$CI"
 	@echo "==> the SDKs' own environments (built once)" >&2; $(BIN)/python -m tests.sdk.environments >/dev/null
+	@echo "==> the Kubernetes clients' own environments (built once)" >&2; $(BIN)/python -m tests.kubernetes.environments >/dev/null
 	@$(BIN)/python -m pytest $(ARGS)
+
+compiled:  ## the tests of the request path, against a Headgate compiled with mypyc
+	@scripts/setup-python dev
+	@scripts/setup-tools toxiproxy
+	@scripts/check-compiled $(ARGS)
 
 lint:  ## ruff and the Dockerfile's lint
 	@scripts/setup-python dev
@@ -41,7 +48,7 @@ docs:  ## writes docs/policy.md from the policy schema
 	@scripts/setup-python dev
 	@$(BIN)/python -m proxy.cli.policy_reference >docs/.policy.new && mv docs/.policy.new docs/policy.md
 
-check: lint types test package chart  ## all that CI runs
+check: lint types test compiled package chart  ## all that CI runs
 
 chaos:  ## breaks the network in every way, and prints what held as a table
 	@scripts/setup-python dev
@@ -51,7 +58,7 @@ chaos:  ## breaks the network in every way, and prints what held as a table
 bench:  ## side by side with HAProxy, nginx and Envoy
 	@scripts/setup-python dev
 	@scripts/setup-python bench
-	@$(BIN)/python -m bench $(or $(ARGS),all)
+	@compiled=$$(scripts/compile) && $$compiled/bin/python -m bench $(or $(ARGS),all)
 
 package:  ## builds the wheel and the sdist, and uses the wheel in an environment of its own
 	@scripts/setup-python dev
@@ -60,6 +67,10 @@ package:  ## builds the wheel and the sdist, and uses the wheel in an environmen
 chart:  ## lints and renders the Helm chart
 	@scripts/setup-tools helm
 	@scripts/check-chart
+
+cluster:  ## a real Kubernetes on loopback, with a node, until Ctrl-C
+	@scripts/setup-python dev
+	@exec $(BIN)/python -m tests.cluster
 
 image:  ## builds the container image (docker, podman or buildah)
 	@scripts/build-image

@@ -91,7 +91,8 @@ PASS = {
     "double-encoding-is-left": (get(line=b"GET /%252e%252e/ HTTP/1.1"), b"GET /%252e%252e/ HTTP/1.1", b""),
     "overlong-utf8-is-left": (get(line=b"GET /%c0%ae%c0%ae/ HTTP/1.1"), b"GET /%c0%ae%c0%ae/ HTTP/1.1", b""),
     "length-zeros": (post(b"Content-Length: 000\r\n"), b"POST / HTTP/1.1", b"Content-Length: 000\r\n"),
-    "value-tabs": (post(b"Content-Length:\t0\t\r\n"), b"POST / HTTP/1.1", b"Content-Length:\t0\t\r\n"),
+    "value-tabs": (get(b"X:\ty\tz\t\r\n"), b"GET / HTTP/1.1", b"X:\ty\tz\t\r\n"),
+    "length-spaces": (post(b"Content-Length:  0 \r\n"), b"POST / HTTP/1.1", b"Content-Length:  0 \r\n"),
     "settings-without-upgrade": (get(b"HTTP2-Settings: AA\r\n"), b"GET / HTTP/1.1", b"HTTP2-Settings: AA\r\n"),
     "coding-in-capitals": (
         post(b"TRANSFER-encoding: CHUNKED\r\n", b"0\r\n\r\n"),

@@ -57,28 +57,12 @@ def cache() -> Path:
 
 def python(version: str) -> Sdk:
     """A virtual environment with that version of the Python SDK. Raises ``NotBuildable``."""
-    pins = HERE / "requirements" / f"e2b-{version}.txt"
-
-    def build(folder: Path) -> None:
-        _run([sys.executable, "-m", "venv", str(folder)])
-        install = [str(folder / "bin" / "python"), "-m", "pip", "install", "--quiet", "--no-deps"]
-        _run([*install, "--disable-pip-version-check", "-r", str(pins)])
-
-    return Sdk("python", version, _cached("python", version, [pins], build))
+    return Sdk("python", version, python_folder("python", version, HERE / "requirements" / f"e2b-{version}.txt"))
 
 
 def javascript() -> Sdk:
     """A folder with ``node_modules`` and the client scripts beside it, where Node finds both. ``NotBuildable``."""
-    pins = [HERE / "js" / "package.json", HERE / "js" / "package-lock.json"]
-    scripts = sorted((HERE / "js").glob("*.mjs"))
-
-    def build(folder: Path) -> None:
-        folder.mkdir()
-        for file in [*pins, *scripts]:
-            shutil.copy(file, folder)
-        _run(["npm", "ci", "--silent", "--ignore-scripts", "--no-audit", "--no-fund"], cwd=folder)
-
-    return Sdk("js", JS_VERSION, _cached("js", JS_VERSION, [*pins, *scripts], build))
+    return Sdk("js", JS_VERSION, node_folder("js", JS_VERSION, HERE / "js"))
 
 
 def all_sdks() -> list[Sdk]:
@@ -86,8 +70,32 @@ def all_sdks() -> list[Sdk]:
     return [*(python(version) for version in PYTHON_VERSIONS), javascript()]
 
 
-def _cached(name: str, version: str, inputs: Sequence[Path], build: Callable[[Path], None]) -> Path:
-    digest = hashlib.sha256(sys.version.encode() if name == "python" else b"")
+def python_folder(name: str, version: str, pins: Path) -> Path:
+    """A virtual environment with exactly what the file pins. Raises ``NotBuildable``."""
+
+    def build(folder: Path) -> None:
+        _run([sys.executable, "-m", "venv", str(folder)])
+        install = [str(folder / "bin" / "python"), "-m", "pip", "install", "--quiet", "--no-deps"]
+        _run([*install, "--disable-pip-version-check", "-r", str(pins)])
+
+    return _cached(name, version, [pins], build, sys.version)
+
+
+def node_folder(name: str, version: str, source: Path) -> Path:
+    """What ``package-lock.json`` of a folder pins, with the folder's scripts beside it. Raises ``NotBuildable``."""
+    files = [source / "package.json", source / "package-lock.json", *sorted(source.glob("*.mjs"))]
+
+    def build(folder: Path) -> None:
+        folder.mkdir()
+        for file in files:
+            shutil.copy(file, folder)
+        _run(["npm", "ci", "--silent", "--ignore-scripts", "--no-audit", "--no-fund"], cwd=folder)
+
+    return _cached(name, version, files, build)
+
+
+def _cached(name: str, version: str, inputs: Sequence[Path], build: Callable[[Path], None], more: str = "") -> Path:
+    digest = hashlib.sha256(more.encode())
     for file in inputs:
         digest.update(file.name.encode() + b"\0" + file.read_bytes())
     place = cache() / f"{name}-{version}-{digest.hexdigest()[:12]}"

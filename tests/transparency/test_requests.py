@@ -53,7 +53,7 @@ BODIES = {
     "looks-like-a-request": (b"Content-Length: 27\r\n", b"GET /evil HTTP/1.1\r\nHost: e"),
     "chunked": (CHUNKED, b"5\r\nhello\r\n0\r\n\r\n"),
     "chunked-odd-case": (b"transfer-ENCODING: Chunked\r\n", b"A\r\n0123456789\r\na\r\n0123456789\r\n0\r\n\r\n"),
-    "chunk-extensions": (CHUNKED, b'5;a=b;c="d;e" ; f\r\nhello\r\n0;last\r\n\r\n'),
+    "chunk-extensions": (CHUNKED, b'5;a=b;c="d;e \\" f";f\r\nhello\r\n0;last\r\n\r\n'),
     "chunk-leading-zeros": (CHUNKED, b"0005\r\nhello\r\n00\r\n\r\n"),
     "trailers": (CHUNKED + b"Trailer: X-Sum\r\n", b"5\r\nhello\r\n0\r\nX-Sum: abc\r\nx-sum:  d\r\n\r\n"),
     "chunked-empty": (CHUNKED, b"0\r\n\r\n"),

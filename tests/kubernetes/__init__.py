@@ -1,0 +1,1 @@
+"""Headgate's Kubernetes route with a real cluster behind it and real clients before it."""

@@ -1,0 +1,28 @@
+"""Reads a pod's status, changes it, and writes it back whole and as a patch. Arguments: namespace, pod."""
+
+import json
+import sys
+
+from kubernetes import client, config
+
+
+def condition(name: str) -> client.V1PodCondition:
+    """A condition of some controller's own."""
+    return client.V1PodCondition(type=f"example.com/{name}", status="True")
+
+
+def main(namespace: str, name: str) -> None:
+    """Print the phases that the replies say."""
+    config.load_kube_config()
+    pods = client.CoreV1Api()
+    pod = pods.read_namespaced_pod_status(name, namespace)
+    read = pod.status.phase
+    pod.status.conditions.append(condition("Put"))
+    put = pods.replace_namespaced_pod_status(name, namespace, pod)
+    put.status.conditions.append(condition("Patched"))
+    put.metadata.managed_fields = None
+    patched = pods.patch_namespaced_pod_status(name, namespace, put)
+    json.dump({"read": read, "put": put.status.phase, "patched": patched.status.phase}, sys.stdout)
+
+
+main(*sys.argv[1:])
