@@ -12,6 +12,7 @@ from __future__ import annotations
 import asyncio
 from typing import Final
 
+from proxy.wire.sips import read_in_sips
 from proxy.wire.sockets import delivered, undelivered
 
 _STALL: Final = 60.0
@@ -48,6 +49,8 @@ class Tunnel:
         """When anything was taken last, as far as was looked."""
         self._timer: asyncio.TimerHandle | None = None
         self.over: asyncio.Future[None] = loop.create_future()
+        read_in_sips(caller)
+        read_in_sips(upstream)
 
     def from_caller(self, data: bytes) -> None:
         if not self._upstream.is_closing():

@@ -1,4 +1,4 @@
-"""Run what is named: ``python -m tests.heavy [paced] [places] [idle] [writes]``, else all. Exit 1 where one fails."""
+"""Run what is named (all unless said): ``python -m tests.heavy [paced] [idle] [sizes] …``. Exit 1 where one fails."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ import tempfile
 import time
 from collections.abc import Callable, Coroutine
 from pathlib import Path
-from typing import Any
+from typing import Any, get_args
 
 import uvloop
 from rich.console import Console
@@ -20,12 +20,15 @@ from tests.sdk_scenarios.unsteered import unsteered
 from tests.support.callers import crowd
 from tests.support.idle import SEATS, idle_waiters
 from tests.support.paced import paced
+from tests.support.pipelined import pipelined
 from tests.support.policies import shipped
 from tests.support.serving import serving
+from tests.support.streams import FLAT, MIB, Framing, Streamed, reply, request, tunnels
 
 Check = tuple[str, bool]
 COUNT, RATE = 1000, 20
 IDLE = 10_000
+PIPELINED = 100_000
 
 
 async def full_paced(folder: Path, console: Console) -> list[Check]:
@@ -94,11 +97,38 @@ async def full_places(folder: Path, console: Console) -> list[Check]:
     return checks
 
 
+async def full_sizes(folder: Path, console: Console) -> list[Check]:
+    """1 GiB down and up, framed by its length and in chunks; the same through 200 tunnels, 10 of which stall."""
+    checks = []
+    for name, way in (("down", reply), ("up", request)):
+        for framing in get_args(Framing):
+            run = await way(1024 * MIB, framing, folder)
+            checks.append((f"{name}, {framing}: {_streamed(run)}", run.flat))
+    run = await tunnels(200, 5 * MIB, 10, folder)
+    return [*checks, (f"200 tunnels: {_streamed(run)}", run.flat)]
+
+
+async def full_pipelined(folder: Path, console: Console) -> list[Check]:
+    """100,000 requests at once on one connection, and others meanwhile."""
+    run = await pipelined(PIPELINED, folder)
+    return [
+        (f"{run.answered:,} answered in order in {run.seconds:.1f} s", run.answered == PIPELINED and run.whole),
+        (f"others were served before {run.ahead:,} of them were", run.ahead < PIPELINED // 2),
+        (f"resident memory grew by {run.growth / MIB:.1f} MiB", run.growth < FLAT),
+    ]
+
+
+def _streamed(run: Streamed) -> str:
+    return f"{run.came:,} bytes in {run.seconds:.1f} s, resident memory grew by {run.growth / MIB:.1f} MiB"
+
+
 HEAVY: dict[str, Callable[[Path, Console], Coroutine[Any, Any, list[Check]]]] = {
     "paced": full_paced,
     "places": full_places,
     "idle": full_idle,
     "writes": full_writes,
+    "sizes": full_sizes,
+    "pipelined": full_pipelined,
 }
 
 

@@ -10,8 +10,8 @@ import h11
 Fields = tuple[tuple[bytes, bytes], ...]
 Head = tuple[int, bytes, Fields]
 """Status, reason, and fields: names in lower case, values without the white space around them."""
-Ending = Literal["whole", "open", "broken", "switched"]
-"""Complete · more could come · an end or bytes that fit no reply · left HTTP by a 101."""
+Ending = Literal["whole", "open", "short", "broken", "switched"]
+"""Complete · more could come · an end of file where more must come · bytes that fit no reply · left HTTP by a 101."""
 
 
 @dataclass(slots=True)
@@ -42,24 +42,25 @@ def read(data: bytes, method: str, *, upgrade: bool = False, ended: bool = False
     fields = [("Host", "a"), *([("Connection", "upgrade"), ("Upgrade", "x")] if upgrade else [])]
     client.send(h11.Request(method=method, target="/", headers=fields))
     client.send(h11.EndOfMessage())
-    if data:  # no bytes would mean the end of file
-        client.receive_data(data)
-    if ended:
-        client.receive_data(b"")
     got = Read()
-    try:
-        while got.ending == "open":
-            event = client.next_event()
-            if event is h11.NEED_DATA:
-                return got
-            _take(got, event)
-    except h11.RemoteProtocolError:
-        got.ending = "broken"
-    got.rest = client.trailing_data[0]
+    if data:  # no bytes would mean the end of file
+        _feed(client, data, got, "broken")
+    if ended and got.ending == "open":
+        _feed(client, b"", got, "short")
+    got.rest = b"" if got.ending == "open" else client.trailing_data[0]
     return got
 
 
-def _take(got: Read, event: object) -> None:
+def _feed(client: h11.Connection, data: bytes, got: Read, otherwise: Ending) -> None:
+    client.receive_data(data)
+    try:
+        while got.ending == "open" and (event := client.next_event()) is not h11.NEED_DATA:
+            _take(got, event, otherwise)
+    except h11.RemoteProtocolError:
+        got.ending = otherwise
+
+
+def _take(got: Read, event: object, otherwise: Ending) -> None:
     match event:
         case h11.InformationalResponse(status_code=101):
             got.final = _head(event)
@@ -74,7 +75,7 @@ def _take(got: Read, event: object) -> None:
             got.trailers = tuple(event.headers)
             got.ending = "whole"
         case _:
-            got.ending = "broken"
+            got.ending = otherwise
 
 
 def _head(event: h11.InformationalResponse | h11.Response) -> Head:

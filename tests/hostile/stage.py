@@ -36,12 +36,13 @@ class Ask:
     old: bool = False
     """HTTP/1.0: no interim replies, no chunks."""
     upgrade: bool = False
-    whole: bool = True
+    missing: int = 0
+    """Bytes of the body that never come."""
 
     @property
     def alone(self) -> bool:
         """Whether no other request may be sent right behind."""
-        return self.upgrade or not self.whole
+        return self.upgrade or self.missing > 0
 
 
 @dataclass(slots=True)
@@ -85,10 +86,12 @@ class Stage:
         """The upstream's connections."""
         self.sides.append(side)
         while True:
-            if b" /first " in await next_head(side):
-                await self._first(side)
-            else:
+            if b" /first " not in await next_head(side):
                 side.send(OWN)
+                continue
+            await self._first(side)
+            if self.play is not None and self.play.ask.missing:
+                await side.ended.wait()  # whatever comes here belongs to the body
 
     async def _first(self, side: Side) -> None:
         play = self.play
@@ -133,9 +136,19 @@ class Stage:
             got, ended, data = self._got(side, start), side.ended.is_set(), bytes(side.received[start:])
         try:
             judge(play, got, ended=ended)
+            await self._next_caller()
         finally:
             await self._cleared()
         return data
+
+    async def _next_caller(self) -> None:
+        """Whoever gets a connection that was kept gets its own reply."""
+        assert self.proxy is not None
+        if self.proxy.app.connections.idle:
+            async with caller(self.proxy.port) as side:
+                side.send(SECOND)
+                await self._still(side)
+                assert bytes(side.received).startswith(OWN[:20]) and side.received.endswith(b"\r\n\r\nsecond")
 
     def _got(self, side: Side, start: int) -> Read:
         assert self.play is not None
@@ -176,6 +189,7 @@ def judge(play: Play, got: Read, *, ended: bool) -> None:
     said = read(play.said, ask.method, upgrade=ask.upgrade, ended=play.end == "close")
     twice = play.kept and ask.method != "POST"  # what was kept may have been closed; only one play is ever heard of
     assert play.firsts == 1 or (play.firsts == 2 and twice), "sent again"
+    assert got.ending != "broken", "what was passed on is no reply"
     if got.final is None:
         assert (said.final, play.end, ended) == (None, "open", False), (said, got)
         assert play.said.count(HEAD_END) == len(said.interim), "a head that is there must have its verdict"

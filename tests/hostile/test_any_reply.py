@@ -30,7 +30,7 @@ ASKS = {
     "post": Ask(b"POST /first HTTP/1.1\r\nHost: a\r\nContent-Length: 5\r\n\r\nhello", b"hello", method="POST"),
     "old": Ask(b"GET /first HTTP/1.0\r\nHost: a\r\nConnection: keep-alive\r\n\r\n", old=True),
     "upgrade": Ask(b"GET /first HTTP/1.1\r\nHost: a\r\nConnection: upgrade\r\nUpgrade: x\r\n\r\n", upgrade=True),
-    "half": Ask(b"POST /first HTTP/1.1\r\nHost: a\r\nContent-Length: 9\r\n\r\nhell", b"hell", "POST", whole=False),
+    "half": Ask(b"POST /first HTTP/1.1\r\nHost: a\r\nContent-Length: 9\r\n\r\nhell", b"hell", "POST", missing=5),
 }
 ENDS: list[End] = ["open", "close", "reset"]
 KEPT, PIPELINED = [False, True], [False, True, True, False, False]
@@ -47,6 +47,7 @@ REPLIES = {
     "trailers": OK + TE + b"Trailer: X-Sum\r\n\r\n" + CHUNKS + b"0;last\r\nX-Sum: 1\r\nX-Sum: 2\r\n\r\n",
     "until-close": OK + b"Content-Type: text/plain\r\n\r\nhello\r\n\r\nworld",
     "closing": OK + b"Connection: close, X-Hop\r\nX-Hop: 1\r\nContent-Length: 5\r\n\r\nhello",
+    "named": OK + b"Connection: content-length\r\nContent-Length: 5\r\n\r\nhello",
     "old": b"HTTP/1.0 200 OK\r\nConnection: keep-alive\r\nContent-Length: 5\r\n\r\nhello",
     "no-content": b"HTTP/1.1 204 No Content\r\nX-A: 1\r\n\r\n",
     "not-modified": b"HTTP/1.1 304\r\nContent-Length: 5\r\nETag: x\r\n\r\n",
@@ -139,7 +140,7 @@ WAYS = {
     "pipelined": st.booleans(),
 }
 MANY = settings(
-    max_examples=500, derandomize=True, deadline=None, database=None, suppress_health_check=list(HealthCheck)
+    max_examples=700, derandomize=True, deadline=None, database=None, suppress_health_check=list(HealthCheck)
 )
 
 
@@ -182,7 +183,16 @@ FIELDS = st.lists(FIELD, max_size=3).map(lambda fields: b"".join([*fields, b"\r\
 PART = st.one_of(
     st.sampled_from([b"5\r\nhello\r\n", b"0\r\n\r\n", b"0\r\nX: y\r\n\r\n", b"5;a=b\r\n", b"hello", b"A\r\n"]),
     st.sampled_from(
-        [b"0\r\nContent-Length: 1\r\n\r\n", b"00\r\n\r\n", b"-1\r\n", b"F" * 16 + b"\r\n", b"5 \r\n", b"5\n"]
+        [
+            b"0\r\nContent-Length: 1\r\n\r\n",
+            b"00\r\n\r\n",
+            b"0x5\r\nhello\r\n",
+            b"5\r\nhelloXX",
+            b"-1\r\n",
+            b"F" * 16 + b"\r\n",
+            b"5 \r\n",
+            b"5\n",
+        ]
     ),
     st.sampled_from([b"HTTP/1.1 100 Continue\r\n\r\n", EVIL, OWN, b"\r\n", b"\r\n\r\n", b"1\r\nx\r\n" * 30]),
     st.binary(max_size=5),

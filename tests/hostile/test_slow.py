@@ -11,7 +11,6 @@ from contextlib import asynccontextmanager
 import pytest
 
 from tests.support.memory import resident
-from tests.support.wire import POLICY as PLAIN
 from tests.support.wire import Running, Side, caller, happens, headgate, upstream
 
 POLICY = """
@@ -160,18 +159,6 @@ async def test_a_reader_that_takes_nothing_of_a_last_reply() -> None:
 
 
 # -- too much -----------------------------------------------------------------------------------------
-async def test_ten_thousand_pipelined_requests_in_bounded_memory() -> None:
-    count = 10_000
-    async with running(PLAIN) as proxy, caller(proxy.port) as side:
-        before = resident()
-        side.send(GET * count)
-        for _ in range(10):
-            await is_served(proxy.port)
-        for _ in range(count):
-            await side.until(b"\r\n\r\nok")
-        assert resident() - before < 16 << 20  # what this test itself keeps is 3 MB
-
-
 async def test_pipelined_requests_whose_replies_nobody_reads() -> None:
     """A thousand replies of 1 MB: no further request is begun while the last reply is not taken."""
     begun = 0

@@ -13,6 +13,7 @@ from tests.cluster.acting import Pod
 from tests.cluster.kubectl import Kubectl
 from tests.cluster.pods import NOWHERE, Json, obedient, pod, status
 from tests.kubernetes.front import Front
+from tests.kubernetes.talking import rest
 from tests.support.waiting import WITHIN
 
 POLICY: Final = """
@@ -77,9 +78,9 @@ async def creating(
 
 
 async def made(process: asyncio.subprocess.Process) -> str:
-    """What a ``kubectl create`` says once it has come home."""
-    out, err = await process.communicate()
-    assert process.returncode == 0, err
+    """What a ``kubectl create`` says once it has come home. TimeoutError where it does not."""
+    code, out, err = await rest(process)
+    assert code == 0, err
     return out.decode()
 
 

@@ -22,11 +22,15 @@ async def end(pod: Pod, **codes: int) -> Json:
             await pod.order(container, f"exit {code}")
             await pod.until_terminated(container)
         return await pod.read()
-    states = {name: terminated(code, "Error" if code else "Completed") for name, code in codes.items()}
     now = await pod.read()
+    states = {name: terminated(code, "Error" if code else "Completed") for name, code in codes.items()}
+    for one in now["status"]["containerStatuses"]:
+        if "terminated" in one["state"]:
+            states[one["name"]] = one["state"]
+    ended = [state["terminated"]["exitCode"] for state in states.values()]
     phase = "Running"
-    if len(states) == len(now["spec"]["containers"]):
-        phase = "Failed" if any(codes.values()) else "Succeeded"
+    if len(ended) == len(now["spec"]["containers"]):
+        phase = "Failed" if any(ended) else "Succeeded"
     return await pod.patch_status(status(now, phase, **states))
 
 

@@ -12,6 +12,7 @@ from tests.cluster.running import Cluster
 from tests.kubernetes.ends import MARK, assert_nothing_derived_is_stored, look, without_phase
 from tests.kubernetes.front import Front, Way
 from tests.kubernetes.stage import Stage
+from tests.kubernetes.talking import rest
 from tests.kubernetes.watching import watching
 
 FAILED = "--for=jsonpath={.status.phase}=Failed"
@@ -43,8 +44,8 @@ async def test_a_watch_and_kubectl_wait_hear_it_with_the_kubelets_own_event(
         await pod.run_out_of_memory()
         killed = await true.first(lambda event: event.state("sandbox") == "terminated")
         heard = await told.version(killed.version)
-        out, _ = await wait.communicate()
-        assert wait.returncode == 0 and b"condition met" in out
+        code, out, _ = await rest(wait)
+        assert (code, out) == (0, f"pod/{pod.name} condition met\n".encode())
 
     assert (killed.phase, killed.state("sidecar")) == ("Running", "running")
     assert_told(heard.pod)

@@ -23,6 +23,7 @@ from tests.cluster.running import Cluster
 from tests.kubernetes.ends import MARK, without_phase
 from tests.kubernetes.front import Way
 from tests.kubernetes.stage import Stage
+from tests.kubernetes.talking import line
 
 AGE = re.compile(r"\b(?:\d+[dhms])+\b")
 DERIVED = [
@@ -57,7 +58,7 @@ def plain(said: Said, namespace: str = "") -> tuple[int, list[str], list[str]]:
 
     def lines(text: str) -> list[str]:
         text = AGE.sub("AGE", text.replace(namespace, "") if namespace else text)
-        return [" ".join(line.split()) for line in text.splitlines()]
+        return [" ".join(one.split()) for one in text.splitlines()]
 
     return said.code, lines(said.out), lines(said.err)
 
@@ -73,7 +74,6 @@ def plain(said: Said, namespace: str = "") -> tuple[int, list[str], list[str]]:
         "get pod nobody",
         "describe pod alive",
         "describe pod failed",
-        "logs dead -c sidecar",
         "logs nobody",
         "get nodes -o wide",
         "get namespaces,serviceaccounts -o name",
@@ -87,6 +87,15 @@ async def test_what_is_the_same_word_for_word(pair: Pair, stage: Stage, words: s
     true, told = await both(pair, *words.split(), "-n", stage.namespace)
     assert plain(told) == plain(true)
     assert (told.code == 0) == ("nobody" not in words)
+
+
+async def test_logs(pair: Pair, cluster_with_node: Cluster, stage: Stage) -> None:
+    await stage.dead.order("sidecar", "echo said")
+    where = ["-n", stage.namespace, "dead", "-c", "sidecar"]
+    async with pair[1].running("logs", "-f", *where) as following:
+        assert await line(following) == b"said\n"
+    true, told = await both(pair, "logs", *where)
+    assert (told.code, told.out) == (0, true.out)
 
 
 async def test_the_table_shows_the_truth_on_both_ways(pair: Pair, stage: Stage) -> None:
@@ -175,9 +184,8 @@ async def watched(kubectl: Kubectl, namespace: str, words: Sequence[str], starte
     """The lines of ``get -w`` up to the one that has the fence."""
     lines: list[str] = []
     async with kubectl.running("get", "pods", "-n", namespace, "-w", *words) as process:
-        assert process.stdout is not None
         while not lines or not lines[-1].endswith(" yes"):
-            lines.append(" ".join(AGE.sub("AGE", (await process.stdout.readline()).decode()).split()))
+            lines.append(" ".join(AGE.sub("AGE", (await line(process)).decode()).split()))
             started.set()
     return lines
 

@@ -12,6 +12,7 @@ from tests.cluster.kubectl import Kubectl
 from tests.cluster.running import Cluster
 from tests.kubernetes.creates import THIRD, become_ready, come, creating, made, pods_path, posts, starting
 from tests.kubernetes.front import Front
+from tests.kubernetes.talking import line
 from tests.kubernetes.watching import watching
 from tests.support.serving import ROOT
 
@@ -71,11 +72,9 @@ async def test_nothing_else_waits_behind_creates(
             await watch.first(lambda event: event.pod["metadata"].get("labels"))
         await living.order("sidecar", "echo said")
         async with way.kubectl.running("logs", "-f", *where) as logs, way.kubectl.running("attach", *where):
-            assert logs.stdout is not None
-            assert await logs.stdout.readline() == b"said\n"
+            assert await line(logs) == b"said\n"
         async with way.kubectl.running("port-forward", "-n", namespace, living.name, ":8080") as forwarding:
-            assert forwarding.stdout is not None
-            assert b"Forwarding" in await forwarding.stdout.readline()
+            assert b"Forwarding" in await line(forwarding)
         assert len((await asyncio.to_thread(way.api.get, pods_path(namespace)))["items"]) == 3
         await way.kubectl.good("delete", "pod", *one, "--now")
         other = await asyncio.to_thread(patient.cluster.namespace, "clients")

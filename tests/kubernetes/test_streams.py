@@ -22,6 +22,8 @@ from tests.cluster.kubectl import Kubectl
 from tests.cluster.running import Cluster
 from tests.kubernetes.front import Way
 from tests.kubernetes.stage import Stage
+from tests.kubernetes.talking import line, rest, send
+from tests.support.waiting import WITHIN
 
 SEVERAL = random.Random(1).randbytes(3 << 20)
 """A few megabytes that no compression makes less."""
@@ -77,12 +79,10 @@ async def test_exec_of_a_command_that_is_not_there(caller: Caller) -> None:
 async def test_exec_as_a_conversation(caller: Caller) -> None:
     """Every line is answered before the next is sent: nothing is kept back on the way."""
     async with caller.kubectl.running("exec", "-i", *caller.sidecar, "--", "cat") as process:
-        assert process.stdin is not None and process.stdout is not None
-        for line in (b"one\n", b"two\n", b"three\n"):
-            process.stdin.write(line)
-            assert await process.stdout.readline() == line
-        process.stdin.close()
-        assert await process.wait() == 0
+        for said in (b"one\n", b"two\n", b"three\n"):
+            await send(process, said)
+            assert await line(process) == said
+        assert await rest(process) == (0, b"", b"")
 
 
 async def test_exec_of_a_long_script(caller: Caller) -> None:
@@ -119,8 +119,7 @@ async def test_attach(caller: Caller) -> None:
     heard = f"/tmp/heard-{next(_numbers)}"
     async with caller.kubectl.running("attach", *caller.sidecar) as process:
         await caller.pod.order("sidecar", f"until test -e {heard}; do echo {heard}; sleep 0.1; done")
-        assert process.stdout is not None
-        while await process.stdout.readline() != f"{heard}\n".encode():
+        while await line(process) != f"{heard}\n".encode():
             pass
         await caller.pod.do("sidecar", "touch", heard)
 
@@ -129,8 +128,7 @@ async def test_port_forward(caller: Caller) -> None:
     await caller.pod.do("sidecar", "sh", "-c", f"pidof httpd || ({WEB.format('httpd -p 8080')})")
     where = ["port-forward", "-n", caller.pod.namespace, f"pod/{caller.pod.name}", ":8080"]
     async with caller.kubectl.running(*where) as forwarding:
-        assert forwarding.stdout is not None
-        announced = re.search(rb"127\.0\.0\.1:(\d+)", await forwarding.stdout.readline())
+        announced = re.search(rb"127\.0\.0\.1:(\d+)", await line(forwarding))
         assert announced is not None
         port = int(announced[1])
         small, big, again = await asyncio.gather(*(fetch(port, path) for path in ("/", "/big", "/index.html")))
@@ -143,7 +141,8 @@ async def fetch(port: int, path: str) -> bytes:
     """The whole answer of a server on loopback."""
     reader, writer = await asyncio.open_connection("127.0.0.1", port)
     writer.write(f"GET {path} HTTP/1.0\r\n\r\n".encode())
-    answer = await reader.read()
+    async with asyncio.timeout(WITHIN):
+        answer = await reader.read()
     writer.close()
     return answer
 
@@ -165,12 +164,11 @@ async def test_logs_end_with_the_container(living: Pod, direct: Way, through: Wa
 
     async def follow(kubectl: Kubectl, began: asyncio.Event) -> bytes:
         async with kubectl.running(*where) as process:
-            assert process.stdout is not None
-            first = await process.stdout.readline()
+            first = await line(process)
             began.set()
-            rest, _ = await process.communicate()
-            assert process.returncode == 0
-            return first + rest
+            code, more, _ = await rest(process)
+            assert code == 0
+            return first + more
 
     began = [asyncio.Event() for _ in kubectls]
     await living.order("sandbox", "echo one")

@@ -37,5 +37,6 @@ async def tell(
         if process.returncode is None:
             process.kill()
             await process.wait()
-    assert process.returncode == 0, f"{sdk.label} {script}: {err.decode(errors='replace')[-2000:]}"
+    said = err.decode(errors="replace")[-2000:]
+    assert process.returncode == 0, f"{sdk.label} {script} ended with {process.returncode}: {said}"
     return json.loads(out)

@@ -127,6 +127,8 @@ class Side:
         self.writer.close()
         self._task.cancel()
         await asyncio.gather(self._task, return_exceptions=True)
+        self.ended.set()
+        self._more.set()  # whoever still waits for bytes learns that there are no more
 
     async def _wait(self) -> None:
         if self.ended.is_set():

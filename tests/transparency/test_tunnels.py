@@ -6,6 +6,7 @@ import asyncio
 
 import pytest
 
+from proxy.wire.sips import SIP
 from tests.support.wire import Side, caller, happens, headgate, upstream
 from tests.transparency.compare import TIMING, timeless
 
@@ -186,6 +187,9 @@ async def test_a_slow_side_stalls_only_its_own_direction() -> None:
         side.send(b"the other direction")
         await theirs.sees(b"the other direction")
         assert not sent.is_set()
+        (slow,), (quick,) = proxy.app.front._connections, proxy.app.connections._open
+        await happens(lambda: not quick.transport.is_reading())
+        assert slow.transport.get_write_buffer_size() <= SIP, "what is in hand is one sip at most"
         side.read_on()
         await side.head()
         assert len(await side.exactly(size)) == size
