@@ -22,7 +22,9 @@ async def send(process: asyncio.subprocess.Process, data: bytes) -> None:
 
 
 async def rest(process: asyncio.subprocess.Process) -> tuple[int, bytes, bytes]:
-    """Exit code, and what is left of both outputs, once it has ended. TimeoutError where it does not."""
+    """Exit code, and what is left of both outputs, after the end of its input. TimeoutError where it does not end."""
+    if process.stdin is not None:
+        process.stdin.close()
     async with asyncio.timeout(WITHIN):
         out, err = await process.communicate()
     assert process.returncode is not None
