@@ -106,7 +106,8 @@ class Crowd:
     def _look_out(self) -> Guest | None:
         while self._next:
             since, guest = self._next.pop()
-            if guest.awaited and guest.awaited_since == since and not guest.leaving:
+            stays = guest in self._inside and not guest.leaving
+            if stays and guest.awaited and guest.awaited_since == since:
                 return guest
         return None
 

@@ -6,6 +6,7 @@ import asyncio
 import hashlib
 import io
 import json
+import re
 import shutil
 import subprocess
 from collections.abc import AsyncIterator, Callable
@@ -241,38 +242,16 @@ async def test_node_fetch() -> None:
     assert (await same(ask))["big"] == len(BIG)
 
 
-@pytest.mark.skipif(shutil.which("git") is None, reason="git is not installed")
-async def test_git_clone(tmp_path: Path) -> None:
-    """Over plain HTTP ("dumb"): a server of files, as any static host is."""
-    environment = {
-        "PATH": "/usr/bin:/bin",
-        "HOME": str(tmp_path),
-        "GIT_CONFIG_NOSYSTEM": "1",
-        "GIT_TERMINAL_PROMPT": "0",
-    }
+@pytest.mark.skipif(shutil.which("wrk") is None, reason="wrk is not installed")
+async def test_wrk() -> None:
+    """Kept connections under load: not one request fails, and wrk has nothing to complain of."""
 
-    def git(*arguments: str) -> str:
+    def ask(base: str) -> Facts:
         done = subprocess.run(
-            ["git", *arguments], capture_output=True, timeout=60, check=False, env=environment, cwd=tmp_path, text=True
+            ["wrk", "-t1", "-c20", "-d1s", f"{base}/empty"], capture_output=True, timeout=30, check=True, text=True
         )
-        assert done.returncode == 0, done.stderr
-        return done.stdout
+        total = re.search(r"(\d+) requests in", done.stdout)
+        assert total is not None and int(total[1]) > 100, done.stdout
+        return {"wrong": re.findall(r"Non-2xx.*|Socket errors.*", done.stdout)}
 
-    who = ("-c", "user.name=a", "-c", "user.email=a@example.org")
-    git("init", "-q", "origin")
-    (tmp_path / "origin" / "big").write_bytes(BIG)
-    git("-C", "origin", "add", "big")
-    git("-C", "origin", *who, "commit", "-q", "-m", "one")
-    git("clone", "-q", "--bare", "origin", "files/repo.git")
-    git("-C", "files/repo.git", "update-server-info")
-    app = web.Application()
-    app.router.add_static("/", tmp_path / "files")
-    runner = web.AppRunner(app)
-    await runner.setup()
-    await web.TCPSite(runner, "127.0.0.1", 0).start()
-    try:
-        async with headgate(runner.addresses[0][1]) as proxy:
-            await asyncio.to_thread(git, "clone", "-q", f"http://127.0.0.1:{proxy.port}/repo.git", "clone")
-    finally:
-        await runner.cleanup()
-    assert (tmp_path / "clone" / "big").read_bytes() == BIG
+    assert (await same(ask))["wrong"] == []

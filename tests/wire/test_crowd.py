@@ -71,6 +71,15 @@ def test_who_is_busy_stays_also_if_it_was_idle_when_they_were_looked_out() -> No
     assert [one.told for one in ones] == [["give way"], [], ["give way"]]
 
 
+def test_who_has_gone_makes_no_room() -> None:
+    house = House(3)
+    ones = [house.enter() for _ in range(4)]
+    house.leave(ones[1])
+    assert not house.enter().told
+    house.enter()
+    assert [one.told for one in ones] == [["give way"], [], ["give way"], []]
+
+
 def test_where_all_are_busy_the_newcomer_goes() -> None:
     house = House(2)
     busy = [house.enter(awaited=False) for _ in range(2)]
