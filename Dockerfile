@@ -10,9 +10,6 @@ FROM python:3.12-slim-bookworm AS build
 
 ARG PIP_CERT
 ENV PIP_DISABLE_PIP_VERSION_CHECK=1 PIP_NO_CACHE_DIR=1
-# What compiles the request path (docs/decisions/0004-compiled-wheel.md).
-# hadolint ignore=DL3008
-RUN apt-get update && apt-get install -y --no-install-recommends gcc libc6-dev && rm -rf /var/lib/apt/lists/*
 RUN python3 -m venv /opt/headgate
 WORKDIR /src
 
@@ -23,7 +20,7 @@ RUN /opt/headgate/bin/pip install --require-hashes -r requirements.lock
 COPY pyproject.toml README.md ./
 COPY proxy ./proxy
 COPY policies ./policies
-RUN CFLAGS=-g0 HATCH_BUILD_HOOK_ENABLE_MYPYC=1 /opt/headgate/bin/pip install --no-deps . \
+RUN /opt/headgate/bin/pip install --no-deps . \
     && /opt/headgate/bin/python -m compileall -q /opt/headgate/lib \
     && /opt/headgate/bin/pip uninstall -q -y pip
 
