@@ -24,6 +24,7 @@ from proxy.certificates.listeners import TlsListeners
 from proxy.couriers.carrier import HttpCarrier
 from proxy.couriers.looks import HttpLooker
 from proxy.couriers.progress import ProgressCouriers
+from proxy.dialects.registry import DIALECTS, PLAIN
 from proxy.domain.errors import HeadgateError
 from proxy.domain.ids import Instant, TicketId, UpstreamName
 from proxy.domain.messages import Reply
@@ -49,6 +50,7 @@ from proxy.stores.memory import MemoryStore
 from proxy.wire.client import Client
 from proxy.wire.connections import Connections
 from proxy.wire.front import Front
+from proxy.wire.listener import Listener
 from proxy.wire.tls import client_context
 from proxy.wire.watchdog import Watchdog
 
@@ -107,7 +109,7 @@ class App:
             crashed=_crashed,
         )
         self.journey = Journey(world, Snapshot(policies))
-        self.front = Front(loop, self.journey.handle, _plain_reply, self.observer, self._watchdog, settings.connections)
+        self.front = Front(loop, self.journey.handle, self.observer, self._watchdog, settings.connections)
         self.certificates = TlsListeners(state_folder(settings.state_dir, os.environ))
         self.readiness = Readiness()
         self.reloader: Reloader | None = None
@@ -210,9 +212,18 @@ class App:
     ) -> tuple[str, int]:
         context = await self.certificates.context(address[0]) if tls else None
         try:
-            return await self.front.listen(address[0], address[1], name, context, shared=False)
+            return await self.front.listen(*address, self._listener(name), context, shared=False)
         except OSError as error:
             raise _cannot_listen(address, error) from None
+
+    def _listener(self, name: UpstreamName | None) -> Listener:
+        """On an upstream's own listener nothing but its API is spoken, in errors too."""
+        dialect = PLAIN if name is None else DIALECTS[self.policies.upstreams[name].dialect]
+
+        def render(error: HeadgateError) -> Reply:
+            return problem_reply(problem_of(error, repeatable=False), dialect, None)
+
+        return Listener(render, name, dialect.heads)
 
     async def _start_admin(self) -> tuple[str, int]:
         address = split_address(self._settings.admin)
@@ -249,10 +260,6 @@ def _tickets() -> Callable[[], TicketId]:
     prefix = secrets.token_urlsafe(9)
     numbers = count(1)
     return lambda: TicketId(f"{prefix}-{next(numbers):x}")
-
-
-def _plain_reply(error: HeadgateError) -> Reply:
-    return problem_reply(problem_of(error, repeatable=False), None, None)
 
 
 def _cannot_listen(address: tuple[str, int], error: OSError) -> CannotListen:

@@ -9,7 +9,7 @@ from typing import Any, Final, Protocol
 
 from proxy.dialects.translation import Translator
 from proxy.domain.ids import Seconds
-from proxy.domain.messages import Reply, RequestHead, ResponseHead
+from proxy.domain.messages import USUAL_HEAD, HeadBounds, Reply, RequestHead, ResponseHead
 from proxy.domain.pods import PodRules
 from proxy.domain.problem import Problem
 
@@ -26,6 +26,8 @@ class Dialect(Protocol):
     operations: frozenset[str]
     guards_own_credential: bool
     """Whether what Headgate's own credential may do there is worth keeping web pages out of."""
+    heads: HeadBounds
+    """How long heads may be on an upstream's own listener, where nothing but this API is spoken."""
     warning: bytes
     """Header line, ended by CRLF, added to an upstream's ambiguous reply so that the client does not send again;
     empty: none."""
@@ -82,6 +84,7 @@ class Dialect(Protocol):
 class ChangesNothing:
     """The part of a dialect whose API has no namespaces and whose bytes pass as they are."""
 
+    heads = USUAL_HEAD
     warning = b""
     guards_own_credential = False
 

@@ -13,6 +13,18 @@ from typing import Final
 IDEMPOTENT: Final = frozenset({"GET", "HEAD", "OPTIONS", "TRACE", "PUT", "DELETE"})
 """RFC 9110 §9.2.2: sending these twice means what sending them once means."""
 
+
+@dataclass(frozen=True, slots=True)
+class HeadBounds:
+    """How long a request's head may be, in bytes."""
+
+    line: int
+    whole: int
+
+
+USUAL_HEAD: Final = HeadBounds(8 * 1024, 32 * 1024)
+"""distributed.md §11."""
+
 _SPACE: Final = b" \t"
 _NOTHING: Final[frozenset[bytes]] = frozenset()
 

@@ -122,13 +122,18 @@ class Forwarder:
         return edits
 
     async def _whole_body(self, trip: Trip, longest: int) -> bytes:
-        """The request's body. Few are gathered at once and none for long: nobody has seen the caller's credential yet.
+        """The request's body. What is more than is kept of any request is gathered for few at once, and none for long:
+        nobody has seen the caller's credential yet.
 
         BadRequest with 413 or 408.
         """
         try:
-            async with asyncio.timeout(_WHOLE_BODY_WITHIN), self._whole_bodies:
-                body = await trip.exchange.whole_body(longest)
+            async with asyncio.timeout(_WHOLE_BODY_WITHIN):
+                small = await trip.exchange.small_body(SMALL_BODY)
+                if small is not None:
+                    return small
+                async with self._whole_bodies:
+                    body = await trip.exchange.whole_body(longest)
         except TimeoutError:
             raise BadRequest("the request's body did not come in time", 408) from None
         if body is None:

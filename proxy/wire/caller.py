@@ -20,7 +20,6 @@ import asyncio
 from typing import TYPE_CHECKING, Final, cast
 
 from proxy.domain.errors import BadRequest
-from proxy.domain.ids import UpstreamName
 from proxy.domain.messages import RequestHead
 from proxy.wire.exchange import Exchange
 from proxy.wire.guard import wants_upgrade
@@ -32,6 +31,7 @@ from proxy.wire.watchdog import NEVER
 
 if TYPE_CHECKING:
     from proxy.wire.front import Front
+    from proxy.wire.listener import Listener
 
 _AHEAD: Final = 64 * 1024
 """Bytes of later requests that are kept while one is under way."""
@@ -50,6 +50,7 @@ class CallerConnection(asyncio.Protocol):
         "_front",
         "_lingering",
         "_paused",
+        "_searched",
         "_tunnel",
         "_unheard",
         "_write_due",
@@ -65,13 +66,16 @@ class CallerConnection(asyncio.Protocol):
 
     transport: asyncio.Transport
 
-    def __init__(self, front: Front, listener: UpstreamName | None) -> None:
+    def __init__(self, front: Front, listener: Listener) -> None:
         self._front = front
         self.loop = front.loop
         self.listener = listener
         self.peer = ""
         self.deadline = NEVER
-        self._ahead = b""
+        self._ahead: bytes | bytearray = b""
+        """What is here behind the request under way; a head that comes in pieces is gathered in one bytearray."""
+        self._searched = 0
+        """Bytes of a head in pieces that hold no end."""
         self._exchange: Exchange | None = None
         self._tunnel: Tunnel | None = None
         self._lingering = False
@@ -103,14 +107,17 @@ class CallerConnection(asyncio.Protocol):
         if self._lingering:
             if self._unheard:
                 self._unheard = False
-                self.write(self._front.no_room())
+                self.write(self.listener.refusal(self._front.no_room()))
                 self._linger()
             return
         exchange = self._exchange
         if exchange is not None and not exchange.received:
             self._feed(exchange, data)
             return
-        self._ahead = self._ahead + data if self._ahead else data
+        if self._ahead:
+            self._ahead += data
+        else:
+            self._ahead = data
         if exchange is None and not self.full:
             self._next_request()
         elif len(self._ahead) > _AHEAD:
@@ -159,19 +166,21 @@ class CallerConnection(asyncio.Protocol):
         try:
             if self._ahead[:2] == b"\r\n":
                 self._ahead = self._ahead[2:]  # one empty line before a request is forgiven (RFC 9112 §2.2)
-            end = find_end(self._ahead)
+            bounds = self.listener.heads
+            end = find_end(self._ahead, bounds.whole, self._searched)
             if not end:
-                self._await_head()
+                self._await_rest()
                 return
-            head = parse_request(self._ahead[:end] if len(self._ahead) > end else self._ahead)
-            self._ahead = self._ahead[end:]
+            head = parse_request(bytes(self._ahead[:end]), bounds.line)
+            self._ahead = bytes(self._ahead[end:])
+            self._searched = 0
             exchange = self._exchange = Exchange(self, head, self._front.protected)
             self.deadline = NEVER
             if not exchange.received:
                 self.resume(exchange)
                 if self._ahead:
                     data, self._ahead = self._ahead, b""
-                    self._ahead = exchange.feed(data)
+                    self._ahead = exchange.feed(bytes(data))
                     if exchange.received:
                         self._set_due(body=NEVER)
         except BadRequest as error:
@@ -179,6 +188,15 @@ class CallerConnection(asyncio.Protocol):
             return
         exchange.task = self.loop.create_task(self._front.handle(exchange))
         exchange.task.add_done_callback(self._journey_over)
+
+    def _await_rest(self) -> None:
+        """A head is not complete, or has not begun."""
+        self._await_head()
+        self._searched = len(self._ahead)
+        if self._ahead:
+            if isinstance(self._ahead, bytes):
+                self._ahead = bytearray(self._ahead)
+            self._start_reading()  # it may be longer than what is kept while another request is under way
 
     def _await_head(self) -> None:
         """Between requests the idle time runs; from the first byte of a head, the header time."""
@@ -251,7 +269,7 @@ class CallerConnection(asyncio.Protocol):
         if started:
             self.transport.abort()
         elif not self.transport.is_closing():
-            self.transport.write(self._front.refusal(error))
+            self.transport.write(self.listener.refusal(error))
             self._linger()
 
     def _journey_over(self, task: asyncio.Task[None]) -> None:
@@ -289,7 +307,7 @@ class CallerConnection(asyncio.Protocol):
         self._exchange = None
         self.deadline = self._body_due = self._write_due = NEVER
         if self._ahead:
-            tunnel.from_caller(self._ahead)
+            tunnel.from_caller(bytes(self._ahead))
             self._ahead = b""
         self._start_reading()
 
@@ -308,7 +326,7 @@ class CallerConnection(asyncio.Protocol):
     def give_way(self) -> None:
         """Another caller needs the room; one that had begun to ask hears why."""
         if self._ahead:
-            self.write(self._front.no_room())
+            self.write(self.listener.refusal(self._front.no_room()))
         self._close()
 
     def turn_away(self) -> None:

@@ -60,7 +60,7 @@ class Exchange:
         self._waiter: asyncio.Future[None] | None = None
         self.head = head
         self.peer: str = connection.peer
-        self.listener: UpstreamName | None = connection.listener
+        self.listener: UpstreamName | None = connection.listener.upstream
         self.received = self._framing is None
         """Whether the whole request is here."""
         self.expects = not self.received and b"expect" in head and head.minor >= 1

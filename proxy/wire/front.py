@@ -12,14 +12,13 @@ import ssl
 from collections.abc import Callable, Coroutine
 from typing import Any, Final
 
-from proxy.domain.errors import BadRequest, HeadgateError, TooManyCallers
-from proxy.domain.ids import UpstreamName
-from proxy.domain.messages import Reply
+from proxy.domain.errors import BadRequest, TooManyCallers
 from proxy.policy.policyset import Timeouts
 from proxy.ports import Observer
 from proxy.wire.caller import CallerConnection
 from proxy.wire.crowd import Crowd, usual_bound
 from proxy.wire.exchange import Exchange
+from proxy.wire.listener import Listener
 from proxy.wire.tls import LONGEST_END
 from proxy.wire.watchdog import Watchdog
 
@@ -39,7 +38,6 @@ class Front:
         self,
         loop: asyncio.AbstractEventLoop,
         handle: Callable[[Exchange], Coroutine[Any, Any, None]],
-        render: Callable[[HeadgateError], Reply],
         observer: Observer,
         watchdog: Watchdog,
         bound: int = 0,
@@ -51,7 +49,6 @@ class Front:
         self.protected: frozenset[bytes] = frozenset()
         """Lower-case names that neither trailers nor Connection may name: the policy's tenant headers."""
         self.draining = False
-        self._render = render
         self._observer = observer
         self._watchdog = watchdog
         self._connections: set[CallerConnection] = set()
@@ -62,7 +59,7 @@ class Front:
         self._empty.set()
 
     async def listen(
-        self, host: str, port: int, listener: UpstreamName | None, tls: ssl.SSLContext | None = None, *, shared: bool
+        self, host: str, port: int, listener: Listener, tls: ssl.SSLContext | None = None, *, shared: bool
     ) -> tuple[str, int]:
         """Open a listener; returns its real address. OSError where the port is taken.
 
@@ -128,18 +125,9 @@ class Front:
         self._observer.bad_head()
         _log.debug("refused a message from %s: %s", peer, error.detail)
 
-    def no_room(self) -> bytes:
-        """The bytes that answer a caller for whom there is no room."""
-        return self.refusal(TooManyCallers(self.crowd.bound))
-
-    def refusal(self, error: HeadgateError) -> bytes:
-        """The bytes that answer a message before anybody knows whom it was for."""
-        reply = self._render(error)
-        fields = "".join(f"{name}: {value}\r\n" for name, value in reply.fields)
-        head = (
-            f"HTTP/1.1 {reply.status} Refused\r\n{fields}Content-Length: {len(reply.body)}\r\nConnection: close\r\n\r\n"
-        )
-        return head.encode("latin-1") + reply.body
+    def no_room(self) -> TooManyCallers:
+        """What a caller hears for whom there is no room."""
+        return TooManyCallers(self.crowd.bound)
 
     def crashed(self, error: BaseException) -> None:
         """A journey ended with an exception nobody expected: ours to mend."""

@@ -12,12 +12,8 @@ import re
 from typing import Final
 
 from proxy.domain.errors import BadRequest
-from proxy.domain.messages import Head, RequestHead, ResponseHead
+from proxy.domain.messages import USUAL_HEAD, Head, RequestHead, ResponseHead
 
-MAX_HEAD: Final = 32 * 1024
-"""Bytes of a head (distributed.md §11)."""
-MAX_LINE: Final = 8 * 1024
-"""Bytes of one line of a head."""
 MAX_FIELDS: Final = 100
 MAX_LENGTH: Final = 2**63 - 1
 """Content-Length and chunk sizes beyond are refused: other parsers wrap around there."""
@@ -39,16 +35,19 @@ FORBIDDEN_TRAILERS: Final[frozenset[bytes]] = frozenset(
 )
 
 
-def check_fields(block: bytes) -> None:
-    """Hold a field block (lines ended by CRLF) against the grammar and the limits; BadRequest otherwise."""
+def check_fields(block: bytes, longest: int = USUAL_HEAD.line) -> None:
+    """Hold a field block (lines ended by CRLF) against the grammar and the limits; BadRequest otherwise.
+
+    ``longest``: bytes of one line.
+    """
     ends = block.translate(None, _VALUE_BYTES)
     lines = block.count(b"\r\n")
     if lines > MAX_FIELDS:
         raise BadRequest(f"more than {MAX_FIELDS} header fields", 431)
     if ends != b"\r\n" * lines or not block.endswith(b"\r\n"[: 2 * lines]):
         raise BadRequest(_what_is_wrong(block))
-    if len(block) > MAX_LINE and any(len(line) > MAX_LINE for line in block.split(b"\r\n")):
-        raise BadRequest(f"a header line is longer than {MAX_LINE} bytes", 431)
+    if len(block) > longest and any(len(line) > longest for line in block.split(b"\r\n")):
+        raise BadRequest(f"a header line is longer than {longest} bytes", 431)
 
 
 def check_names(keys: list[bytes], block: bytes) -> None:
@@ -57,10 +56,10 @@ def check_names(keys: list[bytes], block: bytes) -> None:
         raise BadRequest(_what_is_wrong(block))
 
 
-def check_request_line(line: bytes) -> tuple[str, bytes, int]:
-    """Method, target and minor version of a request line; BadRequest with 400, 501 or 505 where it is none."""
-    if len(line) > MAX_LINE:
-        raise BadRequest(f"the request line is longer than {MAX_LINE} bytes", 431)
+def check_request_line(line: bytes, longest: int = USUAL_HEAD.line) -> tuple[str, bytes, int]:
+    """Method, target and minor version of a request line; BadRequest with 400, 431, 501 or 505 where it is none."""
+    if len(line) > longest:
+        raise BadRequest(f"the request line is longer than {longest} bytes", 431)
     found = _REQUEST_LINE.fullmatch(line)
     if found is None:
         if not _OTHER_VERSION.fullmatch(line):

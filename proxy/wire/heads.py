@@ -14,7 +14,7 @@ from typing import Final
 import httptools
 
 from proxy.domain.errors import BadRequest
-from proxy.domain.messages import RequestHead, ResponseHead
+from proxy.domain.messages import USUAL_HEAD, RequestHead, ResponseHead
 from proxy.wire import guard
 
 _KNOWN: Final = 512
@@ -37,31 +37,36 @@ class _Silent:
 _SILENT: Final = _Silent()
 
 
-def find_end(data: bytes) -> int:
+def find_end(data: bytes | bytearray, most: int = USUAL_HEAD.whole, searched: int = 0) -> int:
     """Where a head ends (after its empty line), 0 while it is incomplete.
 
-    BadRequest at once where it can no longer become valid: too long, or ended by bare line feeds.
+    ``searched``: how many bytes of it are known to hold no end, so that a head in many pieces is read once, and not
+    once for each. BadRequest at once where it can no longer become valid: longer than ``most`` bytes, or ended by bare
+    line feeds.
     """
-    at = data.find(END)
+    start = max(0, searched - 3)
+    at = data.find(END, start)
+    if (len(data) if at < 0 else at) > most:
+        raise BadRequest(f"the head is longer than {most} bytes", 431)
     if at >= 0:
-        if at > guard.MAX_HEAD:
-            raise BadRequest(f"the head is longer than {guard.MAX_HEAD} bytes", 431)
         return at + 4
-    if len(data) > guard.MAX_HEAD:
-        raise BadRequest(f"the head is longer than {guard.MAX_HEAD} bytes", 431)
-    if b"\n\n" in data or b"\n\r\n" in data:
+    if data.find(b"\n\n", start) >= 0 or data.find(b"\n\r\n", start) >= 0:
         raise BadRequest("a bare LF ends a line")
     return 0
 
 
-def parse_request(data: bytes) -> RequestHead:
-    """The head in ``data``, which ends with its empty line. BadRequest where it is malformed or hostile."""
+def parse_request(data: bytes, longest: int = USUAL_HEAD.line) -> RequestHead:
+    """The head in ``data``, which ends with its empty line. BadRequest where it is malformed or hostile.
+
+    ``longest``: bytes of one of its lines.
+    """
     line_end = data.index(b"\r\n")
     line = data[:line_end]
-    method, target, minor = guard.check_request_line(line)
+    method, target, minor = guard.check_request_line(line, longest)
     block = data[line_end + 2 : -2]
     if minor and target[:1] == b"/" and _worth_knowing(block):
         return _known_request(method, block).with_line(method, target)
+    guard.check_fields(block, longest)
     return _request(method, target, minor, block, data)
 
 
@@ -72,11 +77,11 @@ def _worth_knowing(data: bytes) -> bool:
 @lru_cache(_KNOWN)
 def _known_request(method: str, block: bytes) -> RequestHead:
     """An HTTP/1.1 request with these fields; which path it asks for changes nothing in what is wrong with them."""
+    guard.check_fields(block)
     return _request(method, b"/", 1, block, b"%s / HTTP/1.1\r\n%s\r\n" % (method.encode("ascii"), block))
 
 
 def _request(method: str, target: bytes, minor: int, block: bytes, data: bytes) -> RequestHead:
-    guard.check_fields(block)
     try:
         httptools.HttpRequestParser(_SILENT).feed_data(data)
     except httptools.HttpParserUpgrade:

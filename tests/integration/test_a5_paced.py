@@ -22,6 +22,7 @@ from tests.support.paced import POLICY, paced
 from tests.support.proxies import running
 from tests.support.upstreams import always, upstream
 from tests.support.waiting import until
+from tests.support.watched import python_only
 
 COUNT, RATE = 200, 100
 
@@ -57,6 +58,7 @@ def grants(monkeypatch: pytest.MonkeyPatch) -> Grants:
     return seen
 
 
+@python_only
 async def test_no_window_of_a_second_lets_more_than_the_rate_out(grants: Grants) -> None:
     async with (
         upstream(always(201, b'{"sandboxID":"s"}')) as e2b,

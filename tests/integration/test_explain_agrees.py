@@ -29,6 +29,7 @@ from tests.support.callers import RawCaller, request
 from tests.support.proxies import SALT, Proxy, running
 from tests.support.upstreams import always, upstream
 from tests.support.waiting import until
+from tests.support.watched import watched
 
 POLICY = """
 version: 1
@@ -159,24 +160,15 @@ class Witness:
 async def served(proxy: Proxy, ask: Ask) -> Witness:
     """Send it, and see what the proxy makes of it. Whoever comes to wait leaves again."""
     seen = Witness()
-    finished, arrive, begin = proxy.app.metrics.finished, proxy.app.store.arrive, proxy.app.couriers.begin
 
-    def on_finished(record: RequestRecord) -> None:
-        seen.records.append(record)
-        finished(record)
-
-    def on_arrive(arrival: Any) -> Any:
-        seen.arrivals.append(arrival)
-        return arrive(arrival)
-
-    def on_begin(sinks: Any, *more: Any) -> Any:
+    def on_begin(sinks: Any, *_: Any) -> None:
         seen.sinks.append(tuple(sink.name for sink in sinks))
-        return begin(sinks, *more)
 
-    with (
-        mock.patch.object(proxy.app.metrics, "finished", on_finished),
-        mock.patch.object(proxy.app.store, "arrive", on_arrive),
-        mock.patch.object(proxy.app.couriers, "begin", on_begin),
+    with watched(
+        proxy.app,
+        observer={"finished": seen.records.append},
+        store={"arrive": seen.arrivals.append},
+        couriers={"begin": on_begin},
     ):
         caller = await RawCaller.connect(proxy.url)
         caller.send(request(ask.method, ask.target, b"", ask.headers, host=ask.host))

@@ -6,14 +6,13 @@ import asyncio
 import random
 from collections.abc import Callable
 
-import pytest
-
 from proxy.ports import RequestRecord
 from tests.support.callers import CREATE, RawCaller, request
 from tests.support.leaks import leftovers, nothing_left
 from tests.support.proxies import Proxy, running
 from tests.support.upstreams import Gate, Seen, reply, upstream
 from tests.support.waiting import turns, until
+from tests.support.watched import watched
 
 SEATS = 4
 LEAVERS = 2000
@@ -82,7 +81,7 @@ async def test_two_thousand_leave_a_full_queue_and_no_create_is_sent() -> None:
         assert sorted(seen.get("x-name") or "" for seen in e2b.seen) == [f"holder-{n}" for n in range(SEATS)]
 
 
-async def test_leaving_while_seats_change_hands_loses_no_seat(monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_leaving_while_seats_change_hands_loses_no_seat() -> None:
     """Seats turn over all the time, so some leave in the very moment of their grant."""
     chance = random.Random(SEED + 1)
 
@@ -90,15 +89,8 @@ async def test_leaving_while_seats_change_hands_loses_no_seat(monkeypatch: pytes
         await turns(chance.randrange(6))
         return reply(201, b'{"sandboxID":"sb-1"}')
 
+    records: list[RequestRecord] = []
     async with upstream(soon) as e2b, running(POLICY % e2b.url) as proxy:
-        records: list[RequestRecord] = []
-        counted = proxy.app.metrics.finished
-
-        def finished(record: RequestRecord) -> None:
-            records.append(record)
-            counted(record)
-
-        monkeypatch.setattr(proxy.app.metrics, "finished", finished)
         tasks = len(asyncio.all_tasks())
 
         async def stay(name: str) -> None:
@@ -112,9 +104,10 @@ async def test_leaving_while_seats_change_hands_loses_no_seat(monkeypatch: pytes
                 return asyncio.ensure_future(stay(f"stayer-{number}"))
             return asyncio.ensure_future(leave_somewhere(chance, proxy, f"leaver-{number}"))
 
-        await many(LEAVERS, one)
-        await until(lambda: proxy.app.front.connected == 0, "all have left")
-        await until(lambda: not leftovers(proxy, tasks + e2b.connections), "nothing is left")
+        with watched(proxy.app, observer={"finished": records.append}):
+            await many(LEAVERS, one)
+            await until(lambda: proxy.app.front.connected == 0, "all have left")
+            await until(lambda: not leftovers(proxy, tasks + e2b.connections), "nothing is left")
         names = [seen.get("x-name") for seen in e2b.seen]
         assert len(names) == len(set(names)), "no create was sent twice"
         assert len(names) == sum(record.tries for record in records)

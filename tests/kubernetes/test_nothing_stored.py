@@ -70,6 +70,22 @@ async def test_kubectl_apply(killed: Pod, kubectl: Kubectl, tmp_path: Path) -> N
     await assert_nothing_derived_is_stored(killed)
 
 
+async def test_kubectl_apply_of_what_was_read(killed: Pod, kubectl: Kubectl, tmp_path: Path) -> None:
+    """It keeps the whole file in an annotation, with the status that was told."""
+    file = tmp_path / "pod.json"
+    for label in ("once", "twice"):
+        told = await read(kubectl, killed, file)
+        told["metadata"].setdefault("labels", {})["applied"] = label
+        del told["metadata"]["resourceVersion"]
+        file.write_text(json.dumps(told))
+        await kubectl.good("apply", "-f", str(file))
+        stored = (await killed.read())["metadata"]
+        assert stored["labels"]["applied"] == label
+        kept = json.loads(stored["annotations"]["kubectl.kubernetes.io/last-applied-configuration"])
+        assert kept["status"]["phase"] == "Running"
+        await assert_nothing_derived_is_stored(killed)
+
+
 async def test_kubectl_writes_of_the_status(
     killed: Pod, kubectl: Kubectl, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

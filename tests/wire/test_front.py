@@ -9,6 +9,7 @@ from proxy.domain.messages import Reply
 from proxy.ports import BeatResult, RequestRecord
 from proxy.wire.exchange import Exchange
 from proxy.wire.front import Front
+from proxy.wire.listener import Listener
 from proxy.wire.watchdog import Watchdog
 from tests.support.wire import caller, happens
 
@@ -40,8 +41,8 @@ async def test_a_journey_is_cancelled_once_so_that_it_can_clean_up() -> None:
 
     loop = asyncio.get_running_loop()
     watchdog = Watchdog(loop)
-    front = Front(loop, handle, plain, Nobody(), watchdog)
-    _, port = await front.listen("127.0.0.1", 0, None, shared=False)
+    front = Front(loop, handle, Nobody(), watchdog)
+    _, port = await front.listen("127.0.0.1", 0, Listener(plain), shared=False)
     async with caller(port) as side:
         side.send(b"GET / HTTP/1.1\r\nHost: a\r\n\r\n")
         await began.wait()

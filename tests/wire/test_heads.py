@@ -77,6 +77,21 @@ def test_an_end_is_found_only_when_it_is_there(cut: int) -> None:
     assert find_end(data) == len(data) - 6
 
 
+@given(cuts=st.sets(st.integers(min_value=1, max_value=32)))
+def test_an_end_in_pieces_is_found_without_reading_again(cuts: set[int]) -> None:
+    """So are bare line feeds, which are none of its ends."""
+    for data in (b"GET / HTTP/1.1\r\nHost: a\r\nX: 1\r\n\r\n", b"GET / HTTP/1.1\nHost: a\nX: 1\n\r\n"):
+        found, searched = [], 0
+        for cut in (*sorted(cuts), len(data)):
+            try:
+                found.append(find_end(data[:cut], searched=searched))
+            except BadRequest:
+                found.append(-1)
+                break
+            searched = cut
+        assert found[-1] == (len(data) if b"\r\nHost" in data else -1)
+
+
 @pytest.mark.parametrize(
     "line",
     [

@@ -19,7 +19,7 @@ from proxy.dialects.kubernetes.routes import OPERATIONS, namespace_of, operation
 from proxy.dialects.kubernetes.status import status_reply
 from proxy.dialects.translation import Translator
 from proxy.domain.ids import Seconds
-from proxy.domain.messages import Reply, RequestHead, ResponseHead
+from proxy.domain.messages import HeadBounds, Reply, RequestHead, ResponseHead
 from proxy.domain.pods import PodRules
 from proxy.domain.problem import Problem
 from proxy.domain.quantities import go_duration
@@ -29,6 +29,9 @@ _SUBPROTOCOL: Final = b"base64url.bearer.authorization.k8s.io."
 _FOR_ANOTHER: Final = (b"impersonate-", b"x-remote-")
 """Fields that speak for somebody else on the word of the credential beside them: impersonation, and what a front
 proxy with a client certificate tells (kubernetes.md §8)."""
+_HEADS: Final = HeadBounds(400 * 1024, 512 * 1024)
+"""A script of ``kubectl exec`` stands in the request line (kubernetes.md §10.1): Linux takes 128 KiB in one argument
+(``MAX_ARG_STRLEN``), and escaping makes three bytes of one. The API server itself takes 1 MiB."""
 _MAY_HAVE_BEEN: Final = frozenset({500, 502, 503, 504})
 """Replies after which a pod may be there all the same: 500 and 504 are the API server's own timeouts too
 (kubernetes.md §9.1)."""
@@ -40,6 +43,7 @@ class KubernetesDialect:
     name = "kubernetes"
     operations = OPERATIONS
     guards_own_credential = True
+    heads = _HEADS
     warning = b""
 
     def classify(self, method: str, path: str, query: bytes) -> str:

@@ -3,8 +3,9 @@
 Whatever may be answered with pods is asked for in JSON without compression (kubernetes.md §2.3, §1.7), and the pods in
 the reply tell the truth (:mod:`proxy.dialects.kubernetes.truth`). A phase selector is taken out of what goes upstream
 and answered here, but for DELETE of a collection: without it every pod would be deleted (kubernetes.md §0.10). A write
-of ``…/status`` loses what was told. Logs, exec, attach, port-forward and proxied bytes are never looked at, and neither
-is what goes around all this: ``Headgate-Raw: 1``, and debuggers that refuse a pod that says Failed (§6.3).
+of ``…/status`` loses what was told, and so does what ``kubectl apply`` keeps of a file. Logs, exec, attach,
+port-forward and proxied bytes are never looked at, and neither is what goes around all this: ``Headgate-Raw: 1``, and
+debuggers that refuse a pod that says Failed (§6.3).
 """
 
 from __future__ import annotations
@@ -15,6 +16,7 @@ from types import MappingProxyType
 from typing import Final
 
 from proxy.dialects.kubernetes.accept import JSON, Asked, asked, only_json
+from proxy.dialects.kubernetes.applied import unapplied
 from proxy.dialects.kubernetes.replies import Choice, transform
 from proxy.dialects.kubernetes.routes import PodRoute, pod_route
 from proxy.dialects.kubernetes.selectors import without_phase
@@ -52,7 +54,7 @@ class KubernetesTranslator:
         route = pod_route(head.method, path, query)
         if route is None or (_goes_around(head) and operation != "create"):  # seats may hang on what a create makes
             return None
-        asking = _Asking(operation, head.method, route, head.get(b"content-type") or b"")
+        asking = _Asking(operation, head.method, route, query, head.get(b"content-type") or b"")
         if not _answered_with_pods(head.method, route):
             if operation != "destroy":
                 return None
@@ -82,6 +84,7 @@ class _Asking:
     operation: str
     method: str
     route: PodRoute
+    query: bytes
     content_type: bytes
 
 
@@ -105,14 +108,16 @@ class PodPassage:
         self._choice = choice
         self._rules = rules
         self._witness = witness
-        writes = asking.method in ("PUT", "PATCH") and asking.route.subresource == "status"
+        writes = asking.method in ("POST", "PUT", "PATCH") and asking.route.subresource in ("", "status")
         self.longest_body = LONGEST_WHOLE if writes else 0
-        """What the API server takes at most (kubernetes.md §9.1), where it is a status that is written."""
+        """What the API server takes at most (kubernetes.md §9.1), where what was told could get stored."""
         self.streams = asking.route.watch or (asking.route.collection and asking.method != "POST")
 
     def body(self, body: bytes) -> bytes:
         """See :meth:`proxy.dialects.translation.Passage.body`. StatusNotRestorable where it must not be stored."""
-        return restored(body, self._asking.content_type)
+        if self._asking.route.subresource:
+            return restored(body, self._asking.content_type)
+        return unapplied(body)
 
     def reply(self, head: ResponseHead) -> Transform | None:
         """See :meth:`proxy.dialects.translation.Passage.reply`. Errors pass, and so does what is no JSON after all.
@@ -137,7 +142,8 @@ class PodPassage:
 
     def told(self, status: int) -> PodSeen | None:
         """See :meth:`proxy.dialects.translation.Passage.told`."""
-        return told(self._asking.route, self._asking.operation, status)
+        asking = self._asking
+        return told(asking.route, asking.operation, status, asking.query)
 
 
 def _answered_with_pods(method: str, route: PodRoute) -> bool:

@@ -63,14 +63,15 @@ def heard_by(witness: Witness, route: PodRoute, query: bytes) -> Witness:
     return Doubting(witness) if chosen else witness
 
 
-def told(route: PodRoute, operation: str, status: int) -> PodSeen | None:
+def told(route: PodRoute, operation: str, status: int, query: bytes) -> PodSeen | None:
     """What a reply's status tells of the one pod it is about: not found, or on its way out; None: nothing.
 
-    A delete or an eviction that is taken ends the start of a pod at once, whatever its grace period.
+    A delete or an eviction that is taken ends the start of a pod at once, whatever its grace period. With a
+    ``resourceVersion`` the answer may come from a cache that has not heard of a new pod yet.
     """
     if route.namespace is None or route.name is None:
         return None
-    if status == 404 and route.subresource in _WHOLE:
+    if status == 404 and route.subresource in _WHOLE and not text(query, "resourceVersion"):
         return PodSeen(route.namespace, route.name, "", "gone")
     if operation == "destroy" and 200 <= status < 300:
         return PodSeen(route.namespace, route.name, "", "over")

@@ -222,18 +222,31 @@ def test_the_content_type_of_a_write_counts() -> None:
             found.body(operations)
 
 
-def test_only_a_status_that_is_written_is_read() -> None:
+def test_a_pod_that_is_written_loses_what_apply_kept_of_a_file() -> None:
+    applied = encoded(told(DIED, RULES)).decode()
+    body = encoded({"metadata": {"annotations": {"kubectl.kubernetes.io/last-applied-configuration": applied}}})
+    for method, target in (("POST", PODS), ("PUT", ONE), ("PATCH", ONE)):
+        found = passage(method, target, "Content-Type: application/strategic-merge-patch+json")
+        assert found is not None
+        assert CONDITION.encode() not in found.body(body) and found.body(SENT) is SENT
+
+
+def test_only_a_pod_or_status_that_is_written_is_read() -> None:
     for asked in (*ANSWERED_WITH_ONE, *ANSWERED_WITH_MANY, *ANSWERED_WITH_EVENTS):
         method, _, target = asked.partition(" ")
         found = passage(method, target)
         assert found is not None
-        assert (found.longest_body > 0) == (method in ("PUT", "PATCH") and target.endswith("/status"))
+        writes = method in ("POST", "PUT", "PATCH") and not target.endswith(("/resize", "/ephemeralcontainers"))
+        assert found.longest_body == (LONGEST_WHOLE if writes else 0)
 
 
 def test_what_a_status_alone_tells() -> None:
     cases: list[tuple[str, int, PodState | None]] = [
         (f"GET {ONE}", 404, "gone"),
         (f"GET {ONE}", 200, None),
+        (f"GET {ONE}?resourceVersion=", 404, "gone"),
+        (f"GET {ONE}?resourceVersion=0", 404, None),
+        (f"GET {ONE}?resource%56ersion=0", 404, None),
         (f"DELETE {ONE}", 200, "over"),
         (f"DELETE {ONE}?dryRun=All", 200, None),
         (f"POST {ONE}/eviction", 201, "over"),

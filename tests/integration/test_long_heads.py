@@ -1,0 +1,91 @@
+"""A script of ``kubectl exec`` stands in the request line: it passes on Kubernetes' own listener, in whatever pieces.
+
+Elsewhere, and beyond what Linux takes in one argument, 431, in the language of whoever asked there.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+
+import pytest
+
+from proxy.domain.ids import UpstreamName
+from tests.support.proxies import running
+from tests.support.wire import HEAD_END, Side, caller, replies, upstream
+
+POLICY = """
+version: 1
+upstreams:
+  kube: {url: "http://127.0.0.1:%(port)d", dialect: kubernetes, prefix: /kube, listen: {address: "127.0.0.1:0"}}
+  files: {url: "http://127.0.0.1:%(port)d", prefix: /files, listen: {address: "127.0.0.1:0"}}
+"""
+REPLY = b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok"
+LONG = 128 * 1024 * 3
+"""An argument as long as Linux takes it, with three bytes for each."""
+
+
+def exec_of(size: int) -> bytes:
+    """A request whose line has a script of so many bytes."""
+    target = b"/api/v1/namespaces/a/pods/p/exec?command=" + b"%20" * (size // 3)
+    return b"GET %b HTTP/1.1\r\nHost: a\r\n\r\n" % target
+
+
+@asynccontextmanager
+async def stage() -> AsyncIterator[tuple[dict[str, int], list[Side]]]:
+    """Ports by listener, and the connections that the upstream saw."""
+    async with upstream(replies(REPLY)) as up, running(POLICY % {"port": up.port}) as proxy:
+        own = proxy.addresses.own
+        ports = {name: own[UpstreamName(name)][1] for name in ("kube", "files")}
+        yield ports | {"main": proxy.addresses.main[1]}, up.connections
+
+
+async def test_a_long_script_passes_byte_for_byte() -> None:
+    async with stage() as (ports, seen), caller(ports["kube"]) as side:
+        for size in (10_000, LONG):
+            side.send(exec_of(size))
+            assert (await side.head()).startswith(b"HTTP/1.1 200 ")
+            assert await side.exactly(2) == b"ok"
+        (upstream_side,) = seen
+        lines = [head.partition(b"\r\n")[0] for head in bytes(upstream_side.received).split(HEAD_END)[:-1]]
+        assert lines == [exec_of(size).partition(b"\r\n")[0] for size in (10_000, LONG)]
+
+
+async def test_a_long_script_behind_a_request_that_is_under_way() -> None:
+    """More comes than is kept behind a request: it is read on once that has its reply."""
+    async with stage() as (ports, _), caller(ports["kube"]) as side:
+        side.send(exec_of(30) + exec_of(LONG) + exec_of(LONG))
+        for _ in range(3):
+            assert (await side.head()).startswith(b"HTTP/1.1 200 ")
+            assert await side.exactly(2) == b"ok"
+
+
+async def test_a_long_head_in_pieces() -> None:
+    async with stage() as (ports, seen), caller(ports["kube"]) as side:
+        sent = exec_of(LONG)
+        for at in range(0, len(sent), 10_000):
+            side.send(sent[at : at + 10_000])
+            await side.drain()
+        assert (await side.head()).startswith(b"HTTP/1.1 200 ")
+        assert bytes(seen[0].received).startswith(sent.partition(b"\r\n")[0])
+
+
+async def test_too_long_for_kubernetes_is_a_status() -> None:
+    async with stage() as (ports, seen):
+        for sent in (exec_of(LONG + 32 * 1024), b"GET /api/" + b"x" * (600 * 1024)):
+            async with caller(ports["kube"]) as side:
+                side.send(sent)
+                head, _, body = (await side.rest()).partition(HEAD_END)
+                assert head.startswith(b"HTTP/1.1 431 ") and b"\r\nConnection: close" in head
+                assert (json.loads(body)["kind"], json.loads(body)["code"]) == ("Status", 431)
+        assert not seen
+
+
+@pytest.mark.parametrize("listener", ["main", "files"])
+async def test_everywhere_else_lines_are_short(listener: str) -> None:
+    async with stage() as (ports, seen), caller(ports[listener]) as side:
+        side.send(exec_of(10_000).replace(b"/api", b"/kube/api"))
+        head, _, body = (await side.rest()).partition(HEAD_END)
+        assert head.startswith(b"HTTP/1.1 431 ") and b'"kind"' not in body
+        assert not seen
