@@ -24,7 +24,7 @@ test:  ## every test, the chaos tests too
 	@echo "==> the Kubernetes clients' own environments (built once)" >&2; $(BIN)/python -m tests.kubernetes.environments >/dev/null
 	@$(BIN)/python -m pytest $(ARGS)
 
-compiled:  ## the tests of the request path, against a Headgate compiled with mypyc
+compiled:  ## the tests of what can be compiled, against a Headgate compiled with mypyc
 	@scripts/setup-python dev
 	@scripts/setup-tools toxiproxy
 	@scripts/check-compiled $(ARGS)
@@ -48,7 +48,7 @@ docs:  ## writes docs/policy.md from the policy schema
 	@scripts/setup-python dev
 	@$(BIN)/python -m proxy.cli.policy_reference >docs/.policy.new && mv docs/.policy.new docs/policy.md
 
-check: lint types test package chart  ## all that CI runs
+check: lint types test compiled package chart  ## all that CI runs
 
 chaos:  ## breaks the network in every way, and prints what held as a table
 	@scripts/setup-python dev

@@ -129,8 +129,8 @@ def _words(line: Line) -> str:
 
 def _plain(line: Line) -> Line:
     """The line with everything escaped that is not printable ASCII (``\\x1b``, ``\\u2028``)."""
-    texts = {name: _escape(getattr(line, name)) for name, kind in Line.__annotations__.items() if kind == "str"}
-    return msgspec.structs.replace(line, **texts)
+    values = msgspec.structs.asdict(line)
+    return msgspec.structs.replace(line, **{name: _escape(text) for name, text in values.items() if type(text) is str})
 
 
 def _escape(text: str) -> str:

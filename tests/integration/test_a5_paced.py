@@ -17,12 +17,12 @@ from proxy.admission.events import Arrive
 from proxy.domain.errors import HeadgateError
 from proxy.stores.memory import MemoryStore, MemoryVisit
 from tests.support.callers import crowd
+from tests.support.compiled import python_only
 from tests.support.load import most_in_a_window
 from tests.support.paced import POLICY, paced
 from tests.support.proxies import running
 from tests.support.upstreams import always, upstream
 from tests.support.waiting import until
-from tests.support.watched import python_only
 
 COUNT, RATE = 200, 100
 

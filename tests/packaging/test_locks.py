@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 ROOT = Path(__file__).parents[2]
-LOCKS = ("requirements.lock", "requirements-dev.lock", "requirements-bench.lock")
+LOCKS = ("requirements.lock", "requirements-dev.lock", "requirements-bench.lock", "requirements-compile.lock")
 PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
 
 
@@ -40,6 +40,7 @@ def test_a_lock_names_no_index(lock: str) -> None:
         ("requirements.lock", names(PROJECT["dependencies"])),
         ("requirements-dev.lock", names(PROJECT["dependencies"] + PROJECT["optional-dependencies"]["dev"])),
         ("requirements-bench.lock", names(PROJECT["dependencies"] + PROJECT["optional-dependencies"]["bench"])),
+        ("requirements-compile.lock", names(PROJECT["dependencies"] + PROJECT["optional-dependencies"]["compile"])),
     ],
 )
 def test_a_lock_has_what_the_project_asks_for(lock: str, wanted: set[str]) -> None:

@@ -12,6 +12,7 @@ from proxy.domain.ids import UpstreamName
 from proxy.policy import resolve
 from proxy.policy.resolve import Resolution, Resolver
 from tests.policy.builders import policy
+from tests.support.compiled import python_only
 
 MOUNTED = """
 version: 1
@@ -202,6 +203,7 @@ def test_no_route_is_no_error() -> None:
     assert at(b"/both/x").route is None
 
 
+@python_only
 def test_an_answer_is_remembered_and_forgotten(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(resolve, "_REMEMBERED", 2)
     asked: list[str] = []

@@ -11,18 +11,11 @@ from contextlib import contextmanager
 from dataclasses import replace
 from typing import Any
 
-import pytest
-
-import proxy.stores.memory
 from proxy.app import App
 from proxy.pipeline.journey import Journey
 
 Told = Mapping[str, Callable[..., object]]
 """By method: who is told of a call, with its arguments."""
-
-python_only = pytest.mark.skipif(
-    not proxy.stores.memory.__file__.endswith(".py"), reason="puts its own methods into the store's classes"
-)
 
 
 class _Telling:

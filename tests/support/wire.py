@@ -95,8 +95,9 @@ class Side:
         return bytes(self.received[self._taken :])
 
     def send(self, data: bytes) -> None:
-        """Write, without waiting."""
-        self.writer.write(data)
+        """Write, without waiting; what is written to a connection that was reset is lost, as with any socket."""
+        if not self.writer.is_closing():
+            self.writer.write(data)
 
     async def drain(self) -> None:
         """Wait until the other side has taken most of it."""

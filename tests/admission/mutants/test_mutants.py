@@ -17,6 +17,9 @@ from pathlib import Path
 import pytest
 
 from tests.admission.mutants.catalogue import MUTANTS, Mutant
+from tests.support.compiled import python_only
+
+pytestmark = python_only
 
 ROOT = Path(__file__).resolve().parents[3]
 PROOFS = (
