@@ -21,9 +21,9 @@ from typing import TYPE_CHECKING, Final, cast
 
 from proxy.domain.errors import BadRequest
 from proxy.domain.messages import RequestHead
+from proxy.wire.ahead import Ahead
 from proxy.wire.exchange import Exchange
 from proxy.wire.guard import wants_upgrade
-from proxy.wire.heads import find_end, parse_request
 from proxy.wire.sockets import delivered, peer_ended, reset_on_close
 from proxy.wire.tls import lose_nothing
 from proxy.wire.tunnel import Tunnel
@@ -33,8 +33,6 @@ if TYPE_CHECKING:
     from proxy.wire.front import Front
     from proxy.wire.listener import Listener
 
-_AHEAD: Final = 64 * 1024
-"""Bytes of later requests that are kept while one is under way."""
 _LINGER: Final = 2.0
 """Seconds that input is dropped after an early reply (nginx's lingering_close idea)."""
 
@@ -50,7 +48,6 @@ class CallerConnection(asyncio.Protocol):
         "_front",
         "_lingering",
         "_paused",
-        "_searched",
         "_tunnel",
         "_unheard",
         "_write_due",
@@ -72,10 +69,7 @@ class CallerConnection(asyncio.Protocol):
         self.listener = listener
         self.peer = ""
         self.deadline = NEVER
-        self._ahead: bytes | bytearray = b""
-        """What is here behind the request under way; a head that comes in pieces is gathered in one bytearray."""
-        self._searched = 0
-        """Bytes of a head in pieces that hold no end."""
+        self._ahead = Ahead(listener.heads)
         self._exchange: Exchange | None = None
         self._tunnel: Tunnel | None = None
         self._lingering = False
@@ -114,13 +108,10 @@ class CallerConnection(asyncio.Protocol):
         if exchange is not None and not exchange.received:
             self._feed(exchange, data)
             return
-        if self._ahead:
-            self._ahead += data
-        else:
-            self._ahead = data
+        self._ahead.add(data)
         if exchange is None and not self.full:
             self._next_request()
-        elif len(self._ahead) > _AHEAD:
+        elif self._ahead.full:
             self._stop_reading()
 
     def eof_received(self) -> bool:
@@ -164,23 +155,17 @@ class CallerConnection(asyncio.Protocol):
     # -- requests -----------------------------------------------------------------------------------
     def _next_request(self) -> None:
         try:
-            if self._ahead[:2] == b"\r\n":
-                self._ahead = self._ahead[2:]  # one empty line before a request is forgiven (RFC 9112 §2.2)
-            bounds = self.listener.heads
-            end = find_end(self._ahead, bounds.whole, self._searched)
-            if not end:
-                self._await_rest()
+            head = self._ahead.next_head()
+            if head is None:
+                self._await_head()
+                self._start_reading()  # it may be longer than what is kept while another request is under way
                 return
-            head = parse_request(bytes(self._ahead[:end]), bounds.line)
-            self._ahead = bytes(self._ahead[end:])
-            self._searched = 0
             exchange = self._exchange = Exchange(self, head, self._front.protected)
             self.deadline = NEVER
             if not exchange.received:
                 self.resume(exchange)
                 if self._ahead:
-                    data, self._ahead = self._ahead, b""
-                    self._ahead = exchange.feed(bytes(data))
+                    self._ahead.add(exchange.feed(self._ahead.take()))
                     if exchange.received:
                         self._set_due(body=NEVER)
         except BadRequest as error:
@@ -188,15 +173,6 @@ class CallerConnection(asyncio.Protocol):
             return
         exchange.task = self.loop.create_task(self._front.handle(exchange))
         exchange.task.add_done_callback(self._journey_over)
-
-    def _await_rest(self) -> None:
-        """A head is not complete, or has not begun."""
-        self._await_head()
-        self._searched = len(self._ahead)
-        if self._ahead:
-            if isinstance(self._ahead, bytes):
-                self._ahead = bytearray(self._ahead)
-            self._start_reading()  # it may be longer than what is kept while another request is under way
 
     def _await_head(self) -> None:
         """Between requests the idle time runs; from the first byte of a head, the header time."""
@@ -210,7 +186,7 @@ class CallerConnection(asyncio.Protocol):
 
     def _feed(self, exchange: Exchange, data: bytes) -> None:
         try:
-            self._ahead = exchange.feed(data)
+            self._ahead.add(exchange.feed(data))
         except BadRequest as error:
             self._refuse(error)
             return
@@ -231,7 +207,7 @@ class CallerConnection(asyncio.Protocol):
             else:
                 self._linger()
             return
-        if len(self._ahead) <= _AHEAD:
+        if not self._ahead.full:
             self._start_reading()
         if self.full:
             self._set_due()
@@ -307,8 +283,7 @@ class CallerConnection(asyncio.Protocol):
         self._exchange = None
         self.deadline = self._body_due = self._write_due = NEVER
         if self._ahead:
-            tunnel.from_caller(bytes(self._ahead))
-            self._ahead = b""
+            tunnel.from_caller(self._ahead.take())
         self._start_reading()
 
     def abort(self, *, reset: bool = False) -> None:

@@ -2,6 +2,7 @@
 
 import json
 import sys
+import threading
 from pathlib import Path
 from typing import Any
 
@@ -35,10 +36,17 @@ def reading(stage: str) -> Any:
 
 
 def run(pod: Any, *command: str, read: str | None = None) -> Any:
-    """Exec over WebSocket: standard output, standard error, exit code."""
+    """Exec over WebSocket: standard output, standard error, exit code.
+
+    httpx2 leaves a thread behind that still reads from the closed connection's descriptor. The next connection gets the
+    same number, and loses the beginning of its TLS handshake to that thread: so its end is waited for.
+    """
     container, *words = command
     where = {"namespace": pod.metadata.namespace, "container": container}
     ran = client.exec(pod.metadata.name, command=words, stdin=read, stdout=True, stderr=True, **where)
+    for thread in threading.enumerate():
+        if thread is not threading.main_thread():
+            thread.join()
     return [ran.stdout, ran.stderr, ran.exit_code]
 
 
