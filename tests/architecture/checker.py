@@ -165,6 +165,23 @@ def environment_reads(files: Collection[Source]) -> list[str]:
     return found
 
 
+def awaits_in_clean_up(files: Collection[Source], compiled: Collection[str]) -> list[str]:
+    """Where a coroutine of a compiled module waits while it cleans up: cancelled there, it never ends.
+
+    ``compiled`` are patterns of paths from the root. Source: docs/decisions/0004-compiled-wheel.md.
+    """
+    return [
+        file.at(node, "waits while it cleans up, and is compiled")
+        for file in files
+        if any(fnmatch(f"{PACKAGE}/{file.path.as_posix()}", pattern) for pattern in compiled)
+        for attempt in ast.walk(file.tree)
+        if isinstance(attempt, ast.Try)
+        for step in (*attempt.finalbody, *attempt.handlers)
+        for node in ast.walk(step)
+        if isinstance(node, ast.Await | ast.AsyncFor | ast.AsyncWith)
+    ]
+
+
 def long_files(root: Path, folders: Collection[str], most: int) -> dict[str, int]:
     """Files of more than ``most`` lines, by path under ``root``."""
     lengths = {

@@ -120,6 +120,14 @@ def test_every_part_has_exactly_one_contract() -> None:
     assert set(parts) >= RING | SHELL
 
 
+def test_a_wait_while_cleaning_up_is_found_where_it_is_compiled(tmp_path: Path) -> None:
+    text = "async def f():\n try:\n  await a\n except E:\n  async with b: pass\n finally:\n  if c:\n   await d\n"
+    files = plant(tmp_path, {"wire/a.py": text, "wire/b.py": text, "stores/c.py": text})
+    words = "waits while it cleans up, and is compiled"
+    found = [f"proxy/wire/a.py:{line}  {words}" for line in (8, 5)]
+    assert checker.awaits_in_clean_up(files, ["proxy/wire/a.py", "proxy/nothing/*.py"]) == found
+
+
 def test_lengths_are_counted(tmp_path: Path) -> None:
     plant(tmp_path, {"a.py": "x = 1\n" * 5, "b.py": "x = 1\n" * 4})
     assert checker.long_files(tmp_path, ["proxy", "nowhere"], 4) == {"proxy/a.py": 5}

@@ -1,5 +1,6 @@
 """The checkout keeps the rules of :mod:`tests.architecture.rings`."""
 
+import tomllib
 from pathlib import Path
 
 import pytest
@@ -43,6 +44,14 @@ def test_each_library_has_its_place() -> None:
 
 def test_the_environment_is_read_at_the_edge() -> None:
     holds(checker.environment_reads(FILES))
+
+
+def test_what_is_compiled_never_waits_while_it_cleans_up() -> None:
+    build = tomllib.loads((ROOT / "pyproject.toml").read_text())["tool"]["hatch"]["build"]
+    compiled = build["targets"]["wheel"]["hooks"]["mypyc"]["include"]
+    missing = [pattern for pattern in compiled if not list(ROOT.glob(pattern))]
+    assert compiled and not missing
+    holds(checker.awaits_in_clean_up(FILES, compiled))
 
 
 def test_files_are_one_idea() -> None:
