@@ -72,7 +72,7 @@ class Teller:
                 self._witness.passed("too-big")
             return raw
         try:
-            return self._told(raw, gone=gone)
+            return self.read(raw, gone=gone)
         except (ValueError, RecursionError):
             if may_change:
                 self._witness.passed("broken")
@@ -86,7 +86,8 @@ class Teller:
         # rfind: the statuses are at the end, and it is three times as fast as `in` on JSON
         return raw.rfind(_ENDED) >= 0 or self._rules.max_restarts is not None
 
-    def _told(self, raw: bytes, *, gone: bool) -> bytes:
+    def read(self, raw: bytes, *, gone: bool) -> bytes:
+        """As :meth:`tell`; ValueError or RecursionError where it is not one whole object that can be a pod."""
         outline = outline_of(raw)
         if not outline.is_pod:
             return raw

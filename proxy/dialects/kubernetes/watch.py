@@ -6,6 +6,7 @@ initial events of a WatchList, and an ERROR a Status: both always go on.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from typing import Final, Protocol
 
@@ -16,12 +17,17 @@ from proxy.dialects.kubernetes.selectors import PhaseTest
 
 _PODS: Final = frozenset({"ADDED", "MODIFIED", "DELETED"})
 _MEMBERS: Final = frozenset({"type", "object"})
+_USUAL: Final = re.compile(rb'\{"type":"(ADDED|MODIFIED|DELETED)","object":(?=\{)')
+"""How the API server begins an event with a pod; then comes the pod, and ``}``."""
 _TEXT: Final = msgspec.json.Decoder(str)
 _ENCODER: Final = msgspec.json.Encoder()
 
 
 class Tells(Protocol):
     """Who tells one pod (:class:`proxy.dialects.kubernetes.truth.Teller`)."""
+
+    def read(self, raw: bytes, *, gone: bool) -> bytes:
+        """As :meth:`tell`; ValueError or RecursionError where it is not one whole object that can be a pod."""
 
     def tell(self, raw: bytes, *, gone: bool = False) -> bytes:
         """The JSON of one object as it is told; the same object where nothing changes."""
@@ -76,11 +82,28 @@ class Events:
 
     def __call__(self, raw: bytes) -> bytes:
         """The event as it goes on, the same object where nothing changes (see ``values.Each``)."""
+        usual = _USUAL.match(raw)
+        if usual is not None and raw.endswith(b"}") and b"\n" not in raw:
+            told = self._at_once(raw, usual.end(), gone=usual[1] == b"DELETED")
+            if told:
+                return told
         event = Event(raw)
         if event.kind not in _PODS:
             return raw
         told = self._teller.tell(event.shown, gone=event.kind == "DELETED")
         return raw if told is event.shown else event.having(event.kind, told)
+
+    def _at_once(self, raw: bytes, start: int, *, gone: bool) -> bytes:
+        """The same without a look at the event around its object; nothing where that is not all there is to see.
+
+        Where the bytes up to the last ``}`` are one object, the event is what it begins like.
+        """
+        shown = raw[start:-1]
+        try:
+            told = self._teller.read(shown, gone=gone)
+        except (ValueError, RecursionError):
+            return b""
+        return raw if told is shown else b"%b%b}" % (raw[:start], told)
 
 
 class ChosenEvents:

@@ -90,6 +90,28 @@ def test_an_event_over_many_lines_leaves_on_one() -> None:
     assert seen(received) == [("MODIFIED", "agent-1", "Failed")] * 2
 
 
+OBJECT: Final = encoded(DIED).strip()
+BEGINS: Final = b'{"type":"MODIFIED","object":'
+
+
+@pytest.mark.parametrize("ends", [b',"more":1}', b" } ", b"\r\n}", b',"object":' + encoded(RUNS).strip() + b"}"])
+def test_an_event_that_only_begins_as_usual_is_read_to_its_end(ends: bytes) -> None:
+    witness = Remembering()
+    received = answered("GET", WATCH, [BEGINS + OBJECT + ends + b"\n"], witness=witness)
+    true = json.loads(BEGINS + OBJECT + ends)
+    phase = "Failed" if true["object"] == DIED else "Running"
+    assert seen(received) == [("MODIFIED", "agent-1", phase)]
+    assert witness.changed == (phase == "Failed") and witness.why == []
+
+
+@pytest.mark.parametrize("ends", [b"]", b"", b'"}', b",}"])
+def test_what_only_begins_as_an_event_passes(ends: bytes) -> None:
+    witness = Remembering()
+    sent = BEGINS + OBJECT + ends + b"\n"
+    assert answered("GET", WATCH, [sent], witness=witness) == sent
+    assert witness.changed == 0 and witness.why == ["broken"]
+
+
 def test_every_cut_of_a_stream_gives_the_same() -> None:
     slight: Json = {"metadata": {"name": "x"}, "spec": {"containers": [{"name": "sandbox"}], "restartPolicy": "Never"}}
     died = {"phase": "Running", "containerStatuses": [{"name": "sandbox", "state": {"terminated": {"exitCode": 1}}}]}
