@@ -18,6 +18,7 @@ import sys
 import uvloop
 
 from proxy.app import Addresses, App, CannotListen
+from proxy.cli.heap import keep_freed_memory
 from proxy.cli.policy_files import read_policy
 from proxy.dialects.registry import OPERATIONS
 from proxy.policy.compile import load_policy
@@ -125,10 +126,11 @@ def _shown(address: tuple[str, int]) -> str:
 
 
 def _prepare(settings: Settings) -> None:
-    """Log to stderr, calm the garbage collector, and allow as many sockets as we may: every waiting caller is one."""
+    """Log to stderr, calm allocator and collector, and allow as many sockets as we may: every waiting caller is one."""
     logging.basicConfig(
         level=settings.log_level.upper(), stream=sys.stderr, format="%(asctime)s %(levelname)s %(name)s: %(message)s"
     )
+    keep_freed_memory()
     # What lives now lives long; what a request makes dies with it. So the collector need not look at the one, and
     # seldom at the other (the default of 700 new objects is reached every few requests).
     gc.collect()

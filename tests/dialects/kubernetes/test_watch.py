@@ -7,8 +7,9 @@ from typing import Any, Final
 
 import pytest
 
-from proxy.dialects.kubernetes.watch import Known
-from tests.dialects.kubernetes.asking import PODS, answered
+from proxy.dialects.kubernetes.truth import Teller
+from proxy.dialects.kubernetes.watch import Events, Known
+from tests.dialects.kubernetes.asking import PODS, RULES, answered
 from tests.dialects.kubernetes.cutting import every_cut
 from tests.support.pod_states import Json, container_status, encoded, incident_pod, pod, running
 from tests.support.witnesses import Remembering
@@ -88,6 +89,10 @@ def test_an_event_over_many_lines_leaves_on_one() -> None:
     sent = json.dumps({"type": "MODIFIED", "object": DIED}, indent=2).encode()
     received = answered("GET", WATCH, [sent + b"\n" + sent])
     assert seen(received) == [("MODIFIED", "agent-1", "Failed")] * 2
+    witness = Remembering()
+    late = b'{"type":"MODIFIED","object":' + json.dumps(DIED, indent=1).encode() + b"}\n"
+    assert seen(answered("GET", WATCH, [late], witness=witness)) == [("MODIFIED", "agent-1", "Failed")]
+    assert witness.changed == 1
 
 
 OBJECT: Final = encoded(DIED).strip()
@@ -110,6 +115,12 @@ def test_what_only_begins_as_an_event_passes(ends: bytes) -> None:
     sent = BEGINS + OBJECT + ends + b"\n"
     assert answered("GET", WATCH, [sent], witness=witness) == sent
     assert witness.changed == 0 and witness.why == ["broken"]
+
+
+@pytest.mark.parametrize("end", [b"]", b"1", b" "])
+def test_no_brace_is_made_up(end: bytes) -> None:
+    with pytest.raises(ValueError, match=r"JSON|truncated"):
+        Events(Teller(RULES, Remembering()))(BEGINS + OBJECT + end)
 
 
 def test_every_cut_of_a_stream_gives_the_same() -> None:
