@@ -111,7 +111,7 @@ class Items:
         if self._step is None and not self._cut:
             at = len(data)
         if self._done == 0:
-            return data[:at]
+            return data if at == len(data) else data[:at]  # compiled, a slice of all is a copy
         self._out.write(memoryview(data)[self._done : at])
         return self._out.getvalue()
 
