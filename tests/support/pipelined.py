@@ -8,15 +8,13 @@ from dataclasses import dataclass
 from itertools import islice
 from pathlib import Path
 from typing import Final, cast
-from urllib.parse import urlsplit
 
 from tests.support.memory import Peak
-from tests.support.serving import serving
+from tests.support.streams import between
 from tests.support.waiting import until
 from tests.support.wire import caller
 
 OTHERS: Final = 50
-POLICY = 'version: 1\nupstreams: {api: {url: "http://127.0.0.1:%d"}}\n'
 REPLY: Final = re.compile(
     rb"HTTP/1\.1 200 OK\r\nContent-Length: (\d+)\r\nServer-Timing: [^\r]+\r\n\r\n(\d+)(?=H|$)", re.ASCII
 )
@@ -90,11 +88,8 @@ class Pipelined:
 async def pipelined(count: int, folder: Path) -> Pipelined:
     """So many requests on one connection to a proxy in its own process; meanwhile others come and are served."""
     loop = asyncio.get_running_loop()
-    server = await loop.create_server(Answers, "127.0.0.1", 0)
-    policy = folder / "policy.yaml"
-    policy.write_text(POLICY % server.sockets[0].getsockname()[1])
-    async with serving(str(policy), folder) as served:
-        port, began = urlsplit(served.url).port or 0, loop.time()
+    async with between(Answers, folder) as (served, port):
+        began = loop.time()
         transport, pipeline = await loop.create_connection(lambda: Pipeline(count), "127.0.0.1", port)
         await until(lambda: pipeline.answered > count // 100)
         peak = Peak(served.process.pid)
@@ -108,5 +103,4 @@ async def pipelined(count: int, folder: Path) -> Pipelined:
             pipeline.answered, ahead, not (pipeline.kept or pipeline.lost), peak.growth, loop.time() - began
         )
         transport.close()
-    server.close()
     return run

@@ -130,7 +130,7 @@ class Streamed:
 
 
 @asynccontextmanager
-async def between(upstream: Callable[[], End], folder: Path) -> AsyncIterator[tuple[Served, int]]:
+async def between(upstream: Callable[[], asyncio.Protocol], folder: Path) -> AsyncIterator[tuple[Served, int]]:
     """A proxy in its own process before an upstream of such ends, and the proxy's port."""
     server = await asyncio.get_running_loop().create_server(upstream, "127.0.0.1", 0, backlog=1024)
     policy = folder / "policy.yaml"

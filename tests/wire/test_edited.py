@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+from contextlib import AsyncExitStack, asynccontextmanager
 
 import pytest
 
@@ -171,6 +171,28 @@ async def test_the_longest_body_passes() -> None:
         side.send(put_request(body=body))
         await side.until(b"ok")
         assert up.saw.endswith(body.replace(*MEND))
+
+
+async def test_few_long_bodies_are_gathered_at_once_and_short_ones_never_wait_for_them() -> None:
+    """A 100 tells whose body is being gathered; a short body without one is kept like that of any request."""
+    passing, body = mending(), BODY + b" " * 100_000
+    asking = put_request(b"Expect: 100-continue", body=body)
+    head, body = asking[: -len(body)], asking[-len(body) :]
+    async with AsyncExitStack() as stack:
+        up = await stack.enter_async_context(upstream(answers))
+        proxy = await stack.enter_async_context(translating(up.port, passing))
+        sides = [await stack.enter_async_context(caller(proxy.port)) for _ in range(18)]
+        *gathering, waiting, quick = sides
+        for side in gathering:
+            side.send(head)
+            assert await side.head() == b"HTTP/1.1 100 Continue\r\n\r\n"
+        waiting.send(head)
+        quick.send(put_request())
+        assert (await quick.head()).startswith(b"HTTP/1.1 200 ")
+        assert not waiting.waiting
+        gathering[0].send(body)
+        assert (await gathering[0].head()).startswith(b"HTTP/1.1 200 ")
+        assert await waiting.head() == b"HTTP/1.1 100 Continue\r\n\r\n"
 
 
 async def test_a_refusal_reaches_the_caller_and_nobody_else() -> None:

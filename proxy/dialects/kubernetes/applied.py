@@ -11,14 +11,12 @@ from typing import Final
 
 import msgspec
 
+from proxy.dialects.kubernetes.brief import fields_of
 from proxy.dialects.kubernetes.mark import IN_BYTES
 from proxy.dialects.kubernetes.writeback import restored
 
 _APPLIED: Final = "kubectl.kubernetes.io/last-applied-configuration"
 
-_Fields = dict[str, msgspec.Raw]
-
-_FIELDS: Final = msgspec.json.Decoder(_Fields)
 _TEXT: Final = msgspec.json.Decoder(str)
 _ENCODER: Final = msgspec.json.Encoder()
 
@@ -32,11 +30,11 @@ def unapplied(body: bytes) -> bytes:
     if IN_BYTES not in body:
         return body
     try:
-        pod = _FIELDS.decode(body)
-        metadata = _FIELDS.decode(pod["metadata"])
-        annotations = _FIELDS.decode(metadata["annotations"])
+        pod = fields_of(body)
+        metadata = fields_of(pod["metadata"])
+        annotations = fields_of(metadata["annotations"])
         applied = _TEXT.decode(annotations[_APPLIED]).encode()
-        _FIELDS.decode(applied)
+        fields_of(applied)  # what is no object of JSON is a text like any other
     except (ValueError, KeyError, RecursionError):
         return body
     before = restored(applied, b"application/json")

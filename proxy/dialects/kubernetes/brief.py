@@ -45,6 +45,6 @@ def brief_of(pod: bytes) -> Brief:
     return _BRIEF.decode(pod)
 
 
-def fields_of(raw: bytes) -> Fields:
+def fields_of(raw: bytes | msgspec.Raw) -> Fields:
     """The members of an object; ValueError or RecursionError where these bytes are none."""
     return _FIELDS.decode(raw)

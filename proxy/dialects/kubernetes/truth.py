@@ -11,6 +11,7 @@ from typing import Any, Final
 
 import msgspec
 
+from proxy.dialects.kubernetes.brief import fields_of
 from proxy.dialects.kubernetes.mark import CONDITION, REASONS, Before, Was, written
 from proxy.dialects.kubernetes.phase import TERMINAL, Verdict, verdict
 from proxy.dialects.kubernetes.pod import Pod, Status, outline_of, pod_of
@@ -20,7 +21,6 @@ from proxy.domain.pods import PodRules
 _ENDED: Final = b'"terminated'
 _LAST: Final = (b',"status":', b',"status": ', b'{"status":')
 _READY: Final = ("Ready", "ContainersReady")
-_FIELDS: Final = msgspec.json.Decoder(dict[str, msgspec.Raw])
 _CONDITIONS: Final = msgspec.json.Decoder(list[dict[str, msgspec.Raw]] | None)
 _ENCODER: Final = msgspec.json.Encoder()
 
@@ -111,14 +111,14 @@ class Teller:
 
 def _spliced(raw: bytes, old: bytes, seen: Status, found: Verdict) -> bytes:
     """The object with another status. Go writes the status last, so that all before it keeps its bytes."""
-    fields = _FIELDS.decode(old)
+    fields = fields_of(old)
     conditions = _CONDITIONS.decode(fields["conditions"]) if "conditions" in fields else None
     new = _ENCODER.encode(_told_status(fields, conditions or (), seen, found))
     end = len(raw) - (2 if raw.endswith(b"}\n") else 1)
     start = end - len(old)
     if raw.startswith(old, start) and raw.endswith(_LAST, 0, start):
         return b"".join((raw[:start], new, raw[end:]))
-    return _ENCODER.encode({**_FIELDS.decode(raw), "status": msgspec.Raw(new)})
+    return _ENCODER.encode({**fields_of(raw), "status": msgspec.Raw(new)})
 
 
 def _told_status(

@@ -12,13 +12,13 @@ from typing import Any, Final
 
 import msgspec
 
+from proxy.dialects.kubernetes.brief import Fields, fields_of
 from proxy.dialects.kubernetes.mark import CONDITION, IN_BYTES, REASONS, Before, Was, read
 from proxy.domain.errors import StatusNotRestorable
 
 _JSON_PATCH: Final = b"application/json-patch+json"
 _ORDER: Final = "$setElementOrder/conditions"
 
-_Fields = dict[str, msgspec.Raw]
 _Shown = Mapping[str, Any]
 
 
@@ -39,8 +39,7 @@ class _Operation(msgspec.Struct):
     value: msgspec.Raw = msgspec.Raw(b"null")
 
 
-_FIELDS: Final = msgspec.json.Decoder(_Fields)
-_LIST: Final = msgspec.json.Decoder(list[_Fields] | None)
+_LIST: Final = msgspec.json.Decoder(list[Fields] | None)
 _CONDITIONS: Final = msgspec.json.Decoder(list[_Condition] | None)
 _OPERATIONS: Final = msgspec.json.Decoder(list[_Operation])
 _ENCODER: Final = msgspec.json.Encoder()
@@ -57,8 +56,8 @@ def restored(body: bytes, content_type: bytes) -> bytes:
     try:
         if content_type.partition(b";")[0].strip().lower() == _JSON_PATCH:
             return _checked(body)
-        fields = _FIELDS.decode(body)
-        status = _status(_FIELDS.decode(fields["status"])) if "status" in fields else None
+        fields = fields_of(body)
+        status = _status(fields_of(fields["status"])) if "status" in fields else None
         return body if status is None else _ENCODER.encode({**fields, "status": status})
     except (ValueError, RecursionError):
         raise StatusNotRestorable("it is not the JSON of a pod") from None
@@ -73,7 +72,7 @@ def _checked(body: bytes) -> bytes:
     return body
 
 
-def _status(status: _Fields) -> dict[str, Any] | None:
+def _status(status: Fields) -> dict[str, Any] | None:
     """The status without what is ours; None where nothing is."""
     listed, shown = _paired(status, "conditions")
     ordered, order = _paired(status, _ORDER)
@@ -101,7 +100,7 @@ def _status(status: _Fields) -> dict[str, Any] | None:
     return changed
 
 
-def _paired(status: _Fields, key: str) -> tuple[list[_Fields], list[_Condition]]:
+def _paired(status: Fields, key: str) -> tuple[list[Fields], list[_Condition]]:
     """A list of conditions with their bytes, and as they decide."""
     if key not in status:
         return [], []
@@ -119,7 +118,7 @@ def _before(shown: list[_Condition]) -> Before | None:
     return before
 
 
-def _condition(fields: _Fields, was: Was | None, shown: _Condition) -> _Shown:
+def _condition(fields: Fields, was: Was | None, shown: _Condition) -> _Shown:
     """A condition as it was, where it still has the reason that we gave it."""
     if was is None or shown.reason not in REASONS.values():
         return fields
