@@ -80,7 +80,9 @@ class HttpCarrier:
             ) as response:
                 await _drop(response)
                 return response.status
-        except (aiohttp.ClientError, OSError, ValueError) as error:  # OSError: TimeoutError too
+        except TimeoutError:  # aiohttp's comes from the cancellation that it ends the request with
+            raise NoReply(TimeoutError.__name__) from None
+        except (aiohttp.ClientError, OSError, ValueError) as error:
             cause = error.__cause__ or error
             raise NoReply(type(cause).__name__) from None
 

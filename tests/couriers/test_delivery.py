@@ -231,6 +231,22 @@ async def test_nonsense_is_no_reply(reply: bytes) -> None:
     await server.wait_closed()
 
 
+async def test_a_receiver_that_never_answers_timed_out() -> None:
+    """The log names it so; what aiohttp raises stems from a CancelledError, which would tell an operator nothing."""
+    held = asyncio.Event()
+
+    async def hold(request: web.BaseRequest) -> web.StreamResponse:
+        await held.wait()
+        return web.Response()
+
+    carrier = HttpCarrier()
+    async with receiving(hold) as receiver:
+        with pytest.raises(NoReply, match=r"^TimeoutError$"):
+            await carrier.carry(Letter("POST", receiver.url, (), b"{}"), Seconds(0.05))
+        held.set()
+    await carrier.close()
+
+
 @pytest.mark.parametrize("url", ["nonsense", "ftp://x/", "http://", "http://a b/"])
 async def test_a_url_that_is_none_is_no_reply(url: str) -> None:
     carrier = HttpCarrier()

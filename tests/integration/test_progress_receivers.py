@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import socket
 from collections.abc import AsyncIterator, Callable
-from contextlib import AbstractAsyncContextManager, asynccontextmanager
+from contextlib import AbstractAsyncContextManager, AsyncExitStack, asynccontextmanager
 
 import pytest
 
@@ -67,18 +67,21 @@ RECEIVERS: dict[str, tuple[Receiver, BeatResult]] = {
 async def test_the_queue_does_not_feel_its_receiver(kind: str) -> None:
     make, result = RECEIVERS[kind]
     gate = Gate()
-    async with make() as receiver, upstream(gate) as e2b, running(POLICY % (e2b.url, receiver)) as proxy:
-        tasks = len(asyncio.all_tasks())
-        async with crowd() as people:
-            calls = []
-            for number in range(WAITERS + 1):
-                calls.append(asyncio.ensure_future(people.create(f"{proxy.url}/e2b", x_job_id=f"job-{number}")))
-                await until(lambda number=number: proxy.waiting() + len(e2b.seen) > number)  # type: ignore[misc]
-            await until(lambda: beats(proxy, result) >= WAITERS, f"every waiter's beat was {result}")
-            gate.open()
-            assert [(await call).status for call in calls] == [201] * (WAITERS + 1)
-        assert [seen.get("x-job-id") for seen in e2b.seen] == [f"job-{n}" for n in range(WAITERS + 1)]
-        await nothing_left(proxy, tasks + 2 * WAITERS)
+    async with AsyncExitStack() as receiving, upstream(gate) as e2b:
+        receiver = await receiving.enter_async_context(make())
+        async with running(POLICY % (e2b.url, receiver)) as proxy:
+            tasks = len(asyncio.all_tasks())
+            async with crowd() as people:
+                calls = []
+                for number in range(WAITERS + 1):
+                    calls.append(asyncio.ensure_future(people.create(f"{proxy.url}/e2b", x_job_id=f"job-{number}")))
+                    await until(lambda number=number: proxy.waiting() + len(e2b.seen) > number)  # type: ignore[misc]
+                await until(lambda: beats(proxy, result) >= WAITERS, f"every waiter's beat was {result}")
+                gate.open()
+                assert [(await call).status for call in calls] == [201] * (WAITERS + 1)
+            assert [seen.get("x-job-id") for seen in e2b.seen] == [f"job-{n}" for n in range(WAITERS + 1)]
+            await receiving.aclose()  # with a task of its own for each beat that it never answered
+            await nothing_left(proxy, tasks + e2b.connections)
 
 
 async def test_a_stale_answer_stops_the_sink_for_good() -> None:
