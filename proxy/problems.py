@@ -27,6 +27,7 @@ from proxy.domain.errors import (
     TenantNotBelieved,
     TooEarly,
     TooManyCallers,
+    TooManyLongHeads,
     UnknownUpstream,
     UpstreamBroke,
     UpstreamUnreachable,
@@ -49,6 +50,9 @@ def problem_of(error: HeadgateError, *, repeatable: bool, jitter: float = 0.0) -
         case TooManyCallers(bound):
             text = f"{bound} callers are connected, as many as this proxy takes; {_come_back(1)}"
             return _problem(503, "too_many_callers", text, "connection_limit_reached", retry_after=1, close=True)
+        case TooManyLongHeads(bound):
+            text = f"{bound} requests with long heads are on their way, as many as this proxy takes; {_come_back(1)}"
+            return _problem(503, "too_many_long_heads", text, "connection_limit_reached", retry_after=1, close=True)
         case UnknownUpstream(path):
             return _problem(
                 404, "unknown_upstream", f"no upstream is mounted at {path}", "destination_not_found", final=True

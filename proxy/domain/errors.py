@@ -32,6 +32,13 @@ class TooManyCallers(HeadgateError):
 
 
 @dataclass
+class TooManyLongHeads(HeadgateError):
+    """As many requests with a long head are on their way as may be, and this one has been for longest."""
+
+    bound: int
+
+
+@dataclass
 class UnknownUpstream(HeadgateError):
     """No upstream is mounted where the request points."""
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Final
 
-from proxy.domain.messages import HeadBounds, RequestHead
+from proxy.domain.messages import USUAL_HEAD, HeadBounds, RequestHead
 from proxy.wire.heads import find_end, parse_request
 
 KEPT: Final = 64 * 1024
@@ -31,6 +31,11 @@ class Ahead:
         """Whether it is more than is kept while a request is under way."""
         return len(self._data) > KEPT
 
+    @property
+    def long(self) -> bool:
+        """Whether it is more than a head usually has, where :meth:`next_head` has found none."""
+        return len(self._data) > USUAL_HEAD.whole
+
     def add(self, data: bytes) -> None:
         """More came."""
         if self._data:
@@ -40,7 +45,7 @@ class Ahead:
 
     def take(self) -> bytes:
         """All of it."""
-        data, self._data = self._data, b""
+        data, self._data, self._searched = self._data, b"", 0
         return bytes(data)
 
     def next_head(self) -> RequestHead | None:

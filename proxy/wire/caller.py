@@ -19,7 +19,7 @@ from __future__ import annotations
 import asyncio
 from typing import TYPE_CHECKING, Final, cast
 
-from proxy.domain.errors import BadRequest
+from proxy.domain.errors import BadRequest, HeadgateError
 from proxy.domain.messages import RequestHead
 from proxy.wire.ahead import Ahead
 from proxy.wire.exchange import Exchange
@@ -47,6 +47,7 @@ class CallerConnection(asyncio.Protocol):
         "_exchange",
         "_front",
         "_lingering",
+        "_long_head",
         "_paused",
         "_tunnel",
         "_unheard",
@@ -73,6 +74,8 @@ class CallerConnection(asyncio.Protocol):
         self._exchange: Exchange | None = None
         self._tunnel: Tunnel | None = None
         self._lingering = False
+        self._long_head = False
+        """Whether more of a head has come than is usual, and its end has not."""
         self._unheard = False
         """Whether it was turned away before it asked for anything."""
         self.awaited_since = NEVER
@@ -157,9 +160,14 @@ class CallerConnection(asyncio.Protocol):
         try:
             head = self._ahead.next_head()
             if head is None:
+                if self._ahead.long:
+                    self._long_head = True
+                    self._front.crowd.long_head(self)
                 self._await_head()
                 self._start_reading()  # it may be longer than what is kept while another request is under way
                 return
+            if self._long_head:
+                self._long_head_over()
             exchange = self._exchange = Exchange(self, head, self._front.protected)
             self.deadline = NEVER
             if not exchange.received:
@@ -173,6 +181,10 @@ class CallerConnection(asyncio.Protocol):
             return
         exchange.task = self.loop.create_task(self._front.handle(exchange))
         exchange.task.add_done_callback(self._journey_over)
+
+    def _long_head_over(self) -> None:
+        self._long_head = False
+        self._front.crowd.long_head_over(self)
 
     def _await_head(self) -> None:
         """Between requests the idle time runs; from the first byte of a head, the header time."""
@@ -227,6 +239,9 @@ class CallerConnection(asyncio.Protocol):
 
     def _linger(self) -> None:
         self._lingering = True
+        self._ahead.take()
+        if self._long_head:
+            self._long_head_over()
         self._start_reading()
         self.deadline = self.loop.time() + _LINGER
         if self.transport.can_write_eof():
@@ -244,9 +259,8 @@ class CallerConnection(asyncio.Protocol):
                 exchange.task.cancel()
         if started:
             self.transport.abort()
-        elif not self.transport.is_closing():
-            self.transport.write(self.listener.refusal(error))
-            self._linger()
+        else:
+            self.break_off(error)
 
     def _journey_over(self, task: asyncio.Task[None]) -> None:
         if not task.cancelled() and (error := task.exception()) is not None:
@@ -303,6 +317,12 @@ class CallerConnection(asyncio.Protocol):
         if self._ahead:
             self.write(self.listener.refusal(self._front.no_room()))
         self._close()
+
+    def break_off(self, error: HeadgateError) -> None:
+        """Answer so, whatever was asked for, and close once the caller can have read it."""
+        if not self.transport.is_closing():
+            self.transport.write(self.listener.refusal(error))
+            self._linger()
 
     def turn_away(self) -> None:
         """There is no room: that is the answer to whatever is asked. Who asks nothing for a moment, hears nothing."""

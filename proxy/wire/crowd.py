@@ -5,6 +5,9 @@ a connection to an upstream, at a file. So callers have a bound of their own, we
 the place of the caller that has been awaited longest: idle between two requests, or slow with a head. nginx does so
 with its kept connections; HAProxy leaves newcomers in the backlog, where they learn nothing. A request under way is
 never touched: where everybody has one, the newcomer hears 503 as soon as it asks, and may go to another replica.
+
+The few heads that are longer than usual have a bound of their own, so that it is memory that is bounded, whatever a
+listener allows: one more, and the one that began first is broken off.
 """
 
 from __future__ import annotations
@@ -14,8 +17,12 @@ import resource
 from collections.abc import Callable, Set
 from typing import Final, Protocol
 
+from proxy.domain.errors import HeadgateError, TooManyLongHeads
+
 _MOST: Final = 16_384
 """Callers at once, unless said otherwise: with a head of 32 kB and as much of a body each, memory stays bounded."""
+LONG_HEADS: Final = 128
+"""Heads longer than usual that may be on their way at once: 64 MiB of them, where each may have 512 KiB."""
 _FILES: Final = 128
 """Open files that are no caller's: listeners, the admin's, policies, progress deliveries."""
 _AT_THE_DOOR: Final = 256
@@ -41,6 +48,9 @@ class Guest(Protocol):
     def give_way(self) -> None:
         """Go: another caller needs the room."""
 
+    def break_off(self, error: HeadgateError) -> None:
+        """What has come of its head is dropped, and ``error`` is the answer."""
+
     def turn_away(self) -> None:
         """Go, as soon as that can be answered to whatever is asked."""
 
@@ -61,6 +71,8 @@ class Crowd:
         self._inside = inside
         self._clock = clock
         self._leaving = 0
+        self._long_heads: dict[Guest, None] = {}
+        """Who is in the middle of a head longer than usual, the one that began first in front."""
         self._next: list[tuple[float, Guest]] = []
         """Who goes next, the next one last; some may have become busy meanwhile, or have gone."""
         self._look_at = 0.0
@@ -86,8 +98,27 @@ class Crowd:
 
     def left(self, guest: Guest) -> None:
         """A caller is gone."""
+        self._long_heads.pop(guest, None)
         if guest.leaving:
             self._leaving -= 1
+
+    def long_head(self, guest: Guest) -> None:
+        """More of a head has come than most have in all, and it goes on: there is room for so many of those."""
+        self._long_heads[guest] = None
+        if len(self._long_heads) > LONG_HEADS:
+            first = next(iter(self._long_heads))
+            del self._long_heads[first]
+            self.gave_way += 1
+            first.break_off(TooManyLongHeads(LONG_HEADS))
+
+    @property
+    def long_heads(self) -> int:
+        """Heads longer than usual that are on their way."""
+        return len(self._long_heads)
+
+    def long_head_over(self, guest: Guest) -> None:
+        """It has come, or was refused."""
+        self._long_heads.pop(guest, None)
 
     def _goes(self, guest: Guest) -> None:
         guest.leaving = True

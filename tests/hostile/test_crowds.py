@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import re
 import resource
 from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack, asynccontextmanager
@@ -12,6 +13,7 @@ from urllib.parse import urlsplit
 
 import pytest
 
+from proxy.wire.crowd import LONG_HEADS
 from tests.hostile.stillness import next_head
 from tests.support.serving import Served, serving
 from tests.support.waiting import until
@@ -22,6 +24,12 @@ version: 1
 upstreams: {api: {url: "http://127.0.0.1:%d"}}
 timeouts: {header: %s}
 """
+KUBERNETES = """
+version: 1
+upstreams: {api: {url: "http://127.0.0.1:%d", dialect: kubernetes, listen: {address: "127.0.0.1:0"}}}
+timeouts: {header: %s}
+"""
+"""A listener of its own, where heads may be 512 KiB."""
 GET = b"GET / HTTP/1.1\r\nHost: a\r\n\r\n"
 SLOW = b"GET /slow HTTP/1.1\r\nHost: a\r\n\r\n"
 OK = b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok"
@@ -51,16 +59,22 @@ class One(asyncio.Protocol):
     def data_received(self, data: bytes) -> None:
         self.many.heard += data.startswith(b"HTTP/1.1 503 ")
 
+    def eof_received(self) -> bool:
+        return self.many.stay
+
     def connection_lost(self, _error: Exception | None) -> None:
         self.many.here.discard(self)
         self.many.gone += 1
 
 
 class Many:
-    """Callers who come and stay. ``here`` are those still connected, ``heard`` counts the 503s they were told."""
+    """Callers who come and stay. ``here`` are those still connected, ``heard`` counts the 503s they were told.
 
-    def __init__(self, port: int, word: bytes = b"") -> None:
-        self.port, self.word = port, word
+    With ``stay`` they do not even leave when the other side has ended.
+    """
+
+    def __init__(self, port: int, word: bytes = b"", *, stay: bool = False) -> None:
+        self.port, self.word, self.stay = port, word, stay
         self.here: set[One] = set()
         self.gone = self.heard = 0
 
@@ -81,7 +95,7 @@ class Many:
 
 @asynccontextmanager
 async def proxied(
-    folder: Path, bound: int, header: str = "1m"
+    folder: Path, bound: int, header: str = "1m", policy: str = POLICY
 ) -> AsyncIterator[tuple[Served, int, Upstream, asyncio.Event]]:
     """A proxy in its own process, its port, its upstream, and what lets slow replies go."""
     go = asyncio.Event()
@@ -92,10 +106,10 @@ async def proxied(
                 await go.wait()
             side.send(OK)
 
-    policy = folder / "policy.yaml"
+    file = folder / "policy.yaml"
     async with upstream(script) as up:
-        policy.write_text(POLICY % (up.port, header))
-        async with serving(str(policy), folder, HEADGATE_CONNECTIONS=str(bound)) as served:
+        file.write_text(policy % (up.port, header))
+        async with serving(str(file), folder, HEADGATE_CONNECTIONS=str(bound)) as served:
             yield served, urlsplit(served.url).port or 0, up, go
 
 
@@ -175,3 +189,24 @@ async def test_no_file_is_left_for_another_caller(tmp_path: Path) -> None:
         await until(lambda: not many.here, "the others go when their time is over")
         assert served.processor_seconds() - used < 0.2
         await is_served(port)
+
+
+async def test_a_thousand_long_heads_without_an_end(tmp_path: Path) -> None:
+    """Together they are half a GiB; what is kept of them is bounded, and whoever comes with a whole one is served."""
+    bomb = b"GET /?" + b"a" * 250_000 + b" HTTP/1.1\r\nHost: a\r\nX: " + b"a" * 200_000
+    async with proxied(tmp_path, 5000, policy=KUBERNETES) as (served, _, up, _), AsyncExitStack() as stack:
+        own = next(re.findall(r"http://127.0.0.1:(\d+) -> api", line) for line in served.said if " -> api" in line)
+        port = int(own[0])
+        await is_served(port)
+        before = served.memory()
+        many = await stack.enter_async_context(Many(port, bomb, stay=True))
+        for _ in range(10):
+            await many.come(100)
+            await is_served(port)
+            async with caller(port) as other:
+                other.send(GET.replace(b"/", b"/?" + b"b" * 250_000, 1))
+                assert (await other.until(b"ok")).startswith(b"HTTP/1.1 200 OK\r\n")
+        await until(lambda: many.heard >= 1000 - LONG_HEADS, "those that began first hear why")
+        assert (await served.metric("headgate_callers_crowded_total", result="gave_way") or 0) >= many.heard
+        assert served.memory() - before < 100 << 20
+        assert b"?aaa" not in up.saw

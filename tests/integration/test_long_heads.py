@@ -7,12 +7,14 @@ from __future__ import annotations
 
 import json
 from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+from contextlib import AsyncExitStack, asynccontextmanager
 
 import pytest
 
 from proxy.domain.ids import UpstreamName
-from tests.support.proxies import running
+from proxy.wire.crowd import LONG_HEADS
+from tests.support.proxies import Proxy, running
+from tests.support.waiting import until
 from tests.support.wire import HEAD_END, Side, caller, replies, upstream
 
 POLICY = """
@@ -20,6 +22,7 @@ version: 1
 upstreams:
   kube: {url: "http://127.0.0.1:%(port)d", dialect: kubernetes, prefix: /kube, listen: {address: "127.0.0.1:0"}}
   files: {url: "http://127.0.0.1:%(port)d", prefix: /files, listen: {address: "127.0.0.1:0"}}
+timeouts: {header: 5m}
 """
 REPLY = b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok"
 LONG = 128 * 1024 * 3
@@ -36,9 +39,13 @@ def exec_of(size: int) -> bytes:
 async def stage() -> AsyncIterator[tuple[dict[str, int], list[Side]]]:
     """Ports by listener, and the connections that the upstream saw."""
     async with upstream(replies(REPLY)) as up, running(POLICY % {"port": up.port}) as proxy:
-        own = proxy.addresses.own
-        ports = {name: own[UpstreamName(name)][1] for name in ("kube", "files")}
-        yield ports | {"main": proxy.addresses.main[1]}, up.connections
+        yield ports_of(proxy), up.connections
+
+
+def ports_of(proxy: Proxy) -> dict[str, int]:
+    own = proxy.addresses.own
+    ports = {name: own[UpstreamName(name)][1] for name in ("kube", "files")}
+    return ports | {"main": proxy.addresses.main[1]}
 
 
 async def test_a_long_script_passes_byte_for_byte() -> None:
@@ -89,3 +96,38 @@ async def test_everywhere_else_lines_are_short(listener: str) -> None:
         head, _, body = (await side.rest()).partition(HEAD_END)
         assert head.startswith(b"HTTP/1.1 431 ") and b'"kind"' not in body
         assert not seen
+
+
+async def test_of_too_many_at_once_the_one_that_began_first_hears_so() -> None:
+    """So what is kept of them is bounded; the others lose nothing, and one that has gone makes room."""
+    beyond, half = 3, LONG // 2
+    sent = exec_of(LONG)
+    async with upstream(replies(REPLY)) as up, running(POLICY % {"port": up.port}) as proxy, AsyncExitStack() as stack:
+        crowd, port = proxy.app.front.crowd, ports_of(proxy)["kube"]
+
+        async def begin(due: int) -> Side:
+            side = await stack.enter_async_context(caller(port))
+            side.send(sent[:half])
+            await until(lambda: crowd.long_heads == due, f"{due} long heads are on their way")
+            return side
+
+        sides = [await begin(number + 1) for number in range(LONG_HEADS)]
+        sides.pop(0).cut()
+        await until(lambda: crowd.long_heads == LONG_HEADS - 1, "whoever has gone makes room")
+        sides.append(await begin(LONG_HEADS))
+        for first in sides[:beyond]:
+            sides.append(await begin(LONG_HEADS))
+            head, _, body = (await first.rest()).partition(HEAD_END)
+            assert head.startswith(b"HTTP/1.1 503 ") and b"\r\nRetry-After: 1" in head and not first.reset
+            assert json.loads(body)["kind"] == "Status" and b"128 requests with long heads" in body
+            first.send(exec_of(30))  # the rest of its head may look like a request: nothing reads it as one
+        for side in sides[beyond:]:
+            side.send(sent[half:])
+            assert (await side.head()).startswith(b"HTTP/1.1 200 ")
+        assert crowd.long_heads == 0
+        sides[-1].send(exec_of(LONG + 32 * 1024))
+        assert b"HTTP/1.1 431 " in await sides[-1].rest()
+        assert crowd.long_heads == 0, "what is refused is not on its way any more"
+        lines = {bytes(seen.received).partition(b"\r\n")[0] for seen in up.connections}
+        assert lines == {sent.partition(b"\r\n")[0]}
+        assert sum(bytes(seen.received).count(HEAD_END) for seen in up.connections) == LONG_HEADS

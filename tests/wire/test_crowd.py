@@ -7,7 +7,8 @@ from dataclasses import dataclass, field
 from hypothesis import given
 from hypothesis import strategies as st
 
-from proxy.wire.crowd import Crowd
+from proxy.domain.errors import HeadgateError, TooManyLongHeads
+from proxy.wire.crowd import LONG_HEADS, Crowd
 
 
 @dataclass(eq=False)
@@ -22,6 +23,10 @@ class One:
     def give_way(self) -> None:
         assert self.awaited, "it has a request under way"
         self.told.append("give way")
+
+    def break_off(self, error: HeadgateError) -> None:
+        assert error == TooManyLongHeads(LONG_HEADS)
+        self.told.append("break off")
 
     def turn_away(self) -> None:
         self.told.append("turn away")
@@ -133,6 +138,24 @@ def test_a_flood_looks_through_the_crowd_seldom() -> None:
             house.inside.add(one)
             house.crowd.entered(one)
         assert looks <= 2 * (2000 + 512) + 1000
+
+
+def test_of_too_many_long_heads_the_one_that_began_first_is_broken_off() -> None:
+    house = House(2 * LONG_HEADS)
+    ones = [house.enter() for _ in range(LONG_HEADS + 3)]
+    for one in ones[:LONG_HEADS]:
+        house.crowd.long_head(one)
+    house.crowd.long_head(ones[0])  # more of it came: it is still the one that began first
+    assert not any(one.told for one in ones)
+    house.crowd.long_head(ones[LONG_HEADS])
+    assert [one for one in ones if one.told] == [ones[0]] and ones[0].told == ["break off"]
+    house.crowd.long_head_over(ones[1])
+    house.leave(ones[2])
+    assert house.crowd.long_heads == LONG_HEADS - 2
+    for one in ones[-2:]:
+        house.crowd.long_head(one)
+    assert [one for one in ones if one.told] == [ones[0]], "there was room for two"
+    assert house.crowd.gave_way == 1
 
 
 @given(
