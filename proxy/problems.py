@@ -48,15 +48,12 @@ def problem_of(error: HeadgateError, *, repeatable: bool, jitter: float = 0.0) -
         case BadRequest(detail, status):
             return _problem(status, "bad_request", detail, "http_request_error", final=True, close=True)
         case TooManyCallers(bound):
-            text = f"{bound} callers are connected, as many as this proxy takes; {_come_back(1)}"
-            return _problem(503, "too_many_callers", text, "connection_limit_reached", retry_after=1, close=True)
+            return _no_room("too_many_callers", f"{bound} callers are connected")
         case TooManyLongHeads(bound):
-            text = f"{bound} requests with long heads are on their way, as many as this proxy takes; {_come_back(1)}"
-            return _problem(503, "too_many_long_heads", text, "connection_limit_reached", retry_after=1, close=True)
+            return _no_room("too_many_long_heads", f"{bound} requests with long heads are on their way")
         case UnknownUpstream(path):
-            return _problem(
-                404, "unknown_upstream", f"no upstream is mounted at {path}", "destination_not_found", final=True
-            )
+            text = f"no upstream is mounted at {path}"
+            return _problem(404, "unknown_upstream", text, "destination_not_found", final=True)
         case TenantNotBelieved(tenant):
             text = f"this address may not speak for tenant {tenant}"
             return _problem(403, "tenant_not_believed", text, "http_request_denied", final=True)
@@ -113,6 +110,11 @@ def internal_problem() -> Problem:
     return _problem(
         500, "internal_error", "an error inside the proxy; its log says more", "proxy_internal_error", close=True
     )
+
+
+def _no_room(code: str, what: str) -> Problem:
+    text = f"{what}, as many as this proxy takes; {_come_back(1)}"
+    return _problem(503, code, text, "connection_limit_reached", retry_after=1, close=True)
 
 
 def _refusal(code: str, text: str, retry_after: float, *, kept: bool, jitter: float) -> Problem:

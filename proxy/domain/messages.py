@@ -7,6 +7,7 @@ once they are made, so heads with the same field block share what is known of it
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass
 from typing import Final
 
@@ -20,6 +21,26 @@ class HeadBounds:
 
     line: int
     whole: int
+    longer: LongerLine | None = None
+
+    def most(self, begin: bytes | bytearray) -> int:
+        """Bytes of a whole head that begins so."""
+        return self.whole + self._more(begin)
+
+    def request_line(self, line: bytes) -> int:
+        """Bytes that this request line may have."""
+        return self.line + self._more(line)
+
+    def _more(self, begin: bytes | bytearray) -> int:
+        return self.longer.by if self.longer is not None and self.longer.begin.match(begin) else 0
+
+
+@dataclass(frozen=True, slots=True)
+class LongerLine:
+    """Which request lines may be longer, and ``by`` how many bytes; ``begin`` matches their beginning."""
+
+    begin: re.Pattern[bytes]
+    by: int
 
 
 USUAL_HEAD: Final = HeadBounds(8 * 1024, 32 * 1024)

@@ -53,11 +53,12 @@ class Ahead:
         data = self._data
         if data[:2] == b"\r\n":
             data = data[2:]  # one empty line before a request is forgiven (RFC 9112 §2.2)
-        end = find_end(data, self._bounds.whole, self._searched)
+        most = self._bounds.whole if len(data) <= self._bounds.whole else self._bounds.most(data)
+        end = find_end(data, most, self._searched)
         if not end:
             self._searched = len(data)
             self._data = bytearray(data) if data and isinstance(data, bytes) else data
             return None
         self._searched = 0
         self._data = bytes(data[end:])
-        return parse_request(bytes(data[:end]), self._bounds.line)
+        return parse_request(bytes(data[:end]), self._bounds)

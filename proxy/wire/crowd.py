@@ -22,7 +22,7 @@ from proxy.domain.errors import HeadgateError, TooManyLongHeads
 _MOST: Final = 16_384
 """Callers at once, unless said otherwise: with a head of 32 kB and as much of a body each, memory stays bounded."""
 LONG_HEADS: Final = 128
-"""Heads longer than usual that may be on their way at once: 64 MiB of them, where each may have 512 KiB."""
+"""Heads longer than usual that may be on their way at once: 56 MiB of them, where each may have 440 KiB."""
 _FILES: Final = 128
 """Open files that are no caller's: listeners, the admin's, policies, progress deliveries."""
 _AT_THE_DOOR: Final = 256

@@ -14,7 +14,7 @@ from typing import Final
 import httptools
 
 from proxy.domain.errors import BadRequest
-from proxy.domain.messages import USUAL_HEAD, RequestHead, ResponseHead
+from proxy.domain.messages import USUAL_HEAD, HeadBounds, RequestHead, ResponseHead
 from proxy.wire import guard
 
 _KNOWN: Final = 512
@@ -55,18 +55,16 @@ def find_end(data: bytes | bytearray, most: int = USUAL_HEAD.whole, searched: in
     return 0
 
 
-def parse_request(data: bytes, longest: int = USUAL_HEAD.line) -> RequestHead:
-    """The head in ``data``, which ends with its empty line. BadRequest where it is malformed or hostile.
-
-    ``longest``: bytes of one of its lines.
-    """
+def parse_request(data: bytes, bounds: HeadBounds = USUAL_HEAD) -> RequestHead:
+    """The head in ``data``, which ends with its empty line. BadRequest where it is malformed or hostile."""
     line_end = data.index(b"\r\n")
     line = data[:line_end]
+    longest = bounds.line if len(line) <= bounds.line else bounds.request_line(line)
     method, target, minor = guard.check_request_line(line, longest)
     block = data[line_end + 2 : -2]
     if minor and target[:1] == b"/" and _worth_knowing(block):
         return _known_request(method, block).with_line(method, target)
-    guard.check_fields(block, longest)
+    guard.check_fields(block, bounds.line)
     return _request(method, target, minor, block, data)
 
 

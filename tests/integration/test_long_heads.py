@@ -1,6 +1,6 @@
 """A script of ``kubectl exec`` stands in the request line: it passes on Kubernetes' own listener, in whatever pieces.
 
-Elsewhere, and beyond what Linux takes in one argument, 431, in the language of whoever asked there.
+Elsewhere, of anything else, and beyond what Linux takes in one argument, 431, in the language of whoever asked there.
 """
 
 from __future__ import annotations
@@ -80,7 +80,16 @@ async def test_a_long_head_in_pieces() -> None:
 
 async def test_too_long_for_kubernetes_is_a_status() -> None:
     async with stage() as (ports, seen):
-        for sent in (exec_of(LONG + 32 * 1024), b"GET /api/" + b"x" * (600 * 1024)):
+        exec_line, too_long = exec_of(30).partition(b" HTTP")[0], b"x" * 40 * 1024
+        for sent in (
+            exec_of(LONG + 32 * 1024),
+            exec_line + b"x" * (600 * 1024),
+            exec_of(10_000).replace(b"/exec?", b"/log?"),
+            exec_of(10_000).replace(b"/exec?", b"/portforward/exec?"),
+            b"GET /api/" + too_long,
+            exec_of(30).replace(b"Host: a", b"Host: a\r\nX: " + too_long),
+            exec_of(30).replace(b"Host: a", b"Host: a\r\nX: " + too_long[:10_000]),
+        ):
             async with caller(ports["kube"]) as side:
                 side.send(sent)
                 head, _, body = (await side.rest()).partition(HEAD_END)

@@ -9,6 +9,7 @@ from __future__ import annotations
 import base64
 import binascii
 import json
+import re
 from collections.abc import Mapping
 from typing import Final
 
@@ -19,7 +20,7 @@ from proxy.dialects.kubernetes.routes import OPERATIONS, namespace_of, operation
 from proxy.dialects.kubernetes.status import status_reply
 from proxy.dialects.translation import Translator
 from proxy.domain.ids import Seconds
-from proxy.domain.messages import HeadBounds, Reply, RequestHead, ResponseHead
+from proxy.domain.messages import USUAL_HEAD, HeadBounds, LongerLine, Reply, RequestHead, ResponseHead
 from proxy.domain.pods import PodRules
 from proxy.domain.problem import Problem
 from proxy.domain.quantities import go_duration
@@ -29,9 +30,11 @@ _SUBPROTOCOL: Final = b"base64url.bearer.authorization.k8s.io."
 _FOR_ANOTHER: Final = (b"impersonate-", b"x-remote-")
 """Fields that speak for somebody else on the word of the credential beside them: impersonation, and what a front
 proxy with a client certificate tells (kubernetes.md §8)."""
-_HEADS: Final = HeadBounds(400 * 1024, 512 * 1024)
+_EXEC: Final = re.compile(rb"(?:GET|POST) /api/v1/namespaces/[^/?%]{1,253}/pods/[^/?%]{1,253}/exec\?")
+_HEADS: Final = HeadBounds(USUAL_HEAD.line, USUAL_HEAD.whole, LongerLine(_EXEC, 400 * 1024))
 """A script of ``kubectl exec`` stands in the request line (kubernetes.md §10.1): Linux takes 128 KiB in one argument
-(``MAX_ARG_STRLEN``), and escaping makes three bytes of one. The API server itself takes 1 MiB."""
+(``MAX_ARG_STRLEN``), and escaping makes three bytes of one. The API server itself takes 1 MiB. Of an exec nothing but
+its path is read here, so such a line costs little; of others the query is read several times."""
 _MAY_HAVE_BEEN: Final = frozenset({500, 502, 503, 504})
 """Replies after which a pod may be there all the same: 500 and 504 are the API server's own timeouts too
 (kubernetes.md §9.1)."""

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from typing import Final
 from urllib.parse import unquote
 
-from proxy.dialects.kubernetes.query import first, flag, parameters, text
+from proxy.dialects.kubernetes.query import first, flag, named, text
 
 OPERATIONS: Final = frozenset({"create", "destroy", "update", "observe", "watch", "stream", "other"})
 """design.md §2.10."""
@@ -124,4 +124,4 @@ def operation_of(method: str, path: str, query: bytes) -> str:
 
 
 def _dry_run(query: bytes) -> bool:
-    return any(found.name == "dryRun" and found.value == b"All" for found in parameters(query))
+    return any(found.value == b"All" for found in named(query, "dryRun"))

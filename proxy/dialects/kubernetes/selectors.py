@@ -15,7 +15,13 @@ from urllib.parse import unquote_to_bytes
 from proxy.dialects.kubernetes.query import first, with_value
 
 _PHASE: Final = b"status.phase"
-_UNIT: Final = re.compile(rb"%[0-9A-Fa-f]{2}|.", re.DOTALL)
+_RAW_TERM: Final = re.compile(
+    rb"((?:[^,\\%]|%(?!2[Cc]|5[Cc])..|(?:\\|%5[Cc])(?:%..|.)?)++)|(?:,|%2[Cc])",
+    re.DOTALL,
+)
+"""What is between two unescaped commas, in a query whose escapes are whole; or a comma, whose group is empty."""
+_PLAIN_TERM: Final = re.compile(rb"(?!status\.phase)[A-Za-z0-9./_-]+(?:!=|==?)[A-Za-z0-9./_-]*")
+"""One that the server takes, and that is not on the phase: most are, and need no closer look."""
 _TERM: Final = re.compile(rb"(.*?)(!=|==|=)(.*)", re.DOTALL)
 _VALUE: Final = re.compile(rb"(?:[^\\,=]|\\[\\,=])*", re.DOTALL)
 _ESCAPED: Final = re.compile(rb"\\(.)", re.DOTALL)
@@ -33,15 +39,6 @@ class PhaseTest:
         return self.equal <= {phase} and phase not in self.unequal
 
 
-@dataclass(frozen=True, slots=True)
-class _Term:
-    raw: bytes
-    """As it stands in the query."""
-    key: bytes
-    negated: bool
-    value: bytes
-
-
 def without_phase(query: bytes) -> tuple[bytes, PhaseTest] | None:
     """The query without its terms on the phase, and what they ask; None where there are none, or it is refused.
 
@@ -51,43 +48,29 @@ def without_phase(query: bytes) -> tuple[bytes, PhaseTest] | None:
     found = first(query, "fieldSelector")
     if found is None or _PHASE not in found.value:
         return None
-    terms = [_term(raw) for raw in _split(query[found.at : found.end])]
-    kept: list[_Term] = []
-    tests: list[_Term] = []
-    for term in terms:
-        if term is None:
+    kept: list[bytes] = []
+    equal: list[bytes] = []
+    unequal: list[bytes] = []
+    for raw in _split(found.raw):
+        if _PLAIN_TERM.fullmatch(raw):
+            kept.append(raw)
+            continue
+        term = _TERM.fullmatch(unquote_to_bytes(raw.replace(b"+", b" ")))
+        if term is None or not _VALUE.fullmatch(term[3]):
             return None
-        (tests if term.key == _PHASE else kept).append(term)
-    if not tests:
+        if term[1] != _PHASE:
+            kept.append(raw)
+        else:
+            (unequal if term[2] == b"!=" else equal).append(_ESCAPED.sub(rb"\1", term[3]))
+    if not (equal or unequal):
         return None
-    asked = [(term.negated, term.value.decode("utf-8", "replace")) for term in tests]
-    test = PhaseTest(
-        frozenset(value for negated, value in asked if not negated),
-        frozenset(value for negated, value in asked if negated),
-    )
-    return with_value(query, "fieldSelector", b",".join(term.raw for term in kept)), test
+    return with_value(query, "fieldSelector", b",".join(kept)), PhaseTest(_texts(equal), _texts(unequal))
 
 
 def _split(raw: bytes) -> list[bytes]:
     """The terms as they stand in the query, empty ones left out as the server does."""
-    terms: list[bytes] = []
-    current: list[bytes] = []
-    escaped = False
-    for unit in _UNIT.findall(raw):
-        said = unquote_to_bytes(unit)
-        if said == b"," and not escaped:
-            terms.append(b"".join(current))
-            current = []
-            continue
-        escaped = said == b"\\" and not escaped
-        current.append(unit)
-    terms.append(b"".join(current))
-    return [term for term in terms if term]
+    return [term for term in _RAW_TERM.findall(raw) if term]
 
 
-def _term(raw: bytes) -> _Term | None:
-    """One term; None where the server refuses it."""
-    found = _TERM.fullmatch(unquote_to_bytes(raw.replace(b"+", b" ")))
-    if found is None or not _VALUE.fullmatch(found[3]):
-        return None
-    return _Term(raw, found[1], found[2] == b"!=", _ESCAPED.sub(rb"\1", found[3]))
+def _texts(values: list[bytes]) -> frozenset[str]:
+    return frozenset(value.decode("utf-8", "replace") for value in values)
