@@ -47,7 +47,6 @@ class CallerConnection(asyncio.Protocol):
         "_exchange",
         "_front",
         "_lingering",
-        "_long_head",
         "_paused",
         "_tunnel",
         "_unheard",
@@ -74,8 +73,6 @@ class CallerConnection(asyncio.Protocol):
         self._exchange: Exchange | None = None
         self._tunnel: Tunnel | None = None
         self._lingering = False
-        self._long_head = False
-        """Whether more of a head has come than is usual, and its end has not."""
         self._unheard = False
         """Whether it was turned away before it asked for anything."""
         self.awaited_since = NEVER
@@ -161,13 +158,11 @@ class CallerConnection(asyncio.Protocol):
             head = self._ahead.next_head()
             if head is None:
                 if self._ahead.long:
-                    self._long_head = True
                     self._front.crowd.long_head(self)
                 self._await_head()
                 self._start_reading()  # it may be longer than what is kept while another request is under way
                 return
-            if self._long_head:
-                self._long_head_over()
+            self._front.crowd.long_head_over(self)
             exchange = self._exchange = Exchange(self, head, self._front.protected)
             self.deadline = NEVER
             if not exchange.received:
@@ -181,10 +176,6 @@ class CallerConnection(asyncio.Protocol):
             return
         exchange.task = self.loop.create_task(self._front.handle(exchange))
         exchange.task.add_done_callback(self._journey_over)
-
-    def _long_head_over(self) -> None:
-        self._long_head = False
-        self._front.crowd.long_head_over(self)
 
     def _await_head(self) -> None:
         """Between requests the idle time runs; from the first byte of a head, the header time."""
@@ -240,8 +231,7 @@ class CallerConnection(asyncio.Protocol):
     def _linger(self) -> None:
         self._lingering = True
         self._ahead.take()
-        if self._long_head:
-            self._long_head_over()
+        self._front.crowd.long_head_over(self)
         self._start_reading()
         self.deadline = self.loop.time() + _LINGER
         if self.transport.can_write_eof():

@@ -117,7 +117,7 @@ class Crowd:
         return len(self._long_heads)
 
     def long_head_over(self, guest: Guest) -> None:
-        """It has come, or was refused."""
+        """The guest's head has come, or was refused; nothing where it was not a long one."""
         self._long_heads.pop(guest, None)
 
     def _goes(self, guest: Guest) -> None:

@@ -64,6 +64,8 @@ def parse_request(data: bytes, bounds: HeadBounds = USUAL_HEAD) -> RequestHead:
     block = data[line_end + 2 : -2]
     if minor and target[:1] == b"/" and _worth_knowing(block):
         return _known_request(method, block).with_line(method, target)
+    if len(block) > bounds.whole:  # the line may be longer than usual, its fields may not
+        raise BadRequest(f"the header fields are longer than {bounds.whole} bytes", 431)
     guard.check_fields(block, bounds.line)
     return _request(method, target, minor, block, data)
 

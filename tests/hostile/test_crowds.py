@@ -196,8 +196,8 @@ async def test_a_thousand_long_heads_without_an_end(tmp_path: Path) -> None:
     script = b"GET /api/v1/namespaces/a/pods/p/exec?command="
     bomb = script + b"a" * 400_000
     async with proxied(tmp_path, 5000, policy=KUBERNETES) as (served, _, up, _), AsyncExitStack() as stack:
-        own = next(re.findall(r"http://127.0.0.1:(\d+) -> api", line) for line in served.said if " -> api" in line)
-        port = int(own[0])
+        (own,) = re.findall(r"http://127.0.0.1:(\d+) -> api", "\n".join(served.said))
+        port = int(own)
         await is_served(port)
         before = served.memory()
         many = await stack.enter_async_context(Many(port, bomb, stay=True))

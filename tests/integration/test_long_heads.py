@@ -89,6 +89,7 @@ async def test_too_long_for_kubernetes_is_a_status() -> None:
             b"GET /api/" + too_long,
             exec_of(30).replace(b"Host: a", b"Host: a\r\nX: " + too_long),
             exec_of(30).replace(b"Host: a", b"Host: a\r\nX: " + too_long[:10_000]),
+            exec_of(30).replace(b"Host: a", b"Host: a" + b"\r\nX: " * 7 + (b"\r\nX: " + too_long[:5000]) * 7),
         ):
             async with caller(ports["kube"]) as side:
                 side.send(sent)

@@ -9,14 +9,13 @@ from __future__ import annotations
 import base64
 import binascii
 import json
-import re
 from collections.abc import Mapping
 from typing import Final
 
 from proxy.dialects.base import api_key
 from proxy.dialects.kubernetes.passage import KubernetesTranslator
 from proxy.dialects.kubernetes.query import text
-from proxy.dialects.kubernetes.routes import OPERATIONS, namespace_of, operation_of
+from proxy.dialects.kubernetes.routes import EXEC_LINE, OPERATIONS, namespace_of, operation_of
 from proxy.dialects.kubernetes.status import status_reply
 from proxy.dialects.translation import Translator
 from proxy.domain.ids import Seconds
@@ -30,8 +29,7 @@ _SUBPROTOCOL: Final = b"base64url.bearer.authorization.k8s.io."
 _FOR_ANOTHER: Final = (b"impersonate-", b"x-remote-")
 """Fields that speak for somebody else on the word of the credential beside them: impersonation, and what a front
 proxy with a client certificate tells (kubernetes.md §8)."""
-_EXEC: Final = re.compile(rb"(?:GET|POST) /api/v1/namespaces/[^/?%]{1,253}/pods/[^/?%]{1,253}/exec\?")
-_HEADS: Final = HeadBounds(USUAL_HEAD.line, USUAL_HEAD.whole, LongerLine(_EXEC, 400 * 1024))
+_HEADS: Final = HeadBounds(USUAL_HEAD.line, USUAL_HEAD.whole, LongerLine(EXEC_LINE, 400 * 1024))
 """A script of ``kubectl exec`` stands in the request line (kubernetes.md §10.1): Linux takes 128 KiB in one argument
 (``MAX_ARG_STRLEN``), and escaping makes three bytes of one. The API server itself takes 1 MiB. Of an exec nothing but
 its path is read here, so such a line costs little; of others the query is read several times."""

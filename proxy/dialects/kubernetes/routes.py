@@ -27,6 +27,8 @@ _PROXY: Final = re.compile(
     r"/api/v1/(?:proxy/.*|(?:namespaces/[^/]+/services|nodes)/[^/]+/proxy(?:/.*)?)",
     re.DOTALL,
 )
+EXEC_LINE: Final = re.compile(rb"(?:GET|POST) /api/v1/namespaces/[^/?%]{1,253}/pods/[^/?%]{1,253}/exec\?")
+"""How the request line of an exec begins where its path is spelled as clients spell it, without escapes."""
 _STREAMS: Final = frozenset({"exec", "attach", "portforward", "proxy"})
 _READS: Final = frozenset({"GET", "HEAD"})
 

@@ -123,7 +123,7 @@ def calls_of(work: Callable[[], object]) -> int:
 @pytest.mark.parametrize("pair", [b"", b"a", b"a=b", b"%61", b"a;", b"a=%zz", b"watch=;", b"watch=%zz", b"w%61tch"])
 @pytest.mark.parametrize("begin", [b"", b"watch=1&", b"fieldSelector=status.phase%3DRunning%2C"])
 def test_pairs_by_the_thousand_cost_no_call_for_each(pair: bytes, begin: bytes) -> None:
-    """A request line of 8 KiB holds 4,000 of them; looked at one by one, each request took a tenth of a second."""
+    """A request line of 8 KiB holds 4,000 of them; looked at one by one, a watch took 66 ms of the processor."""
     query = begin + b"&".join([pair] * 1000)
 
     def work() -> None:
@@ -134,3 +134,8 @@ def test_pairs_by_the_thousand_cost_no_call_for_each(pair: bytes, begin: bytes) 
 
     work()  # patterns are compiled once
     assert calls_of(work) < 500
+
+
+def test_terms_by_the_thousand_cost_one_look_each() -> None:
+    query = b"fieldSelector=status.phase%3DRunning%2C" + b"a=b," * 1000
+    assert calls_of(lambda: without_phase(query)) < 3 * 1000
