@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import argparse
 import asyncio
 import sys
 import tempfile
@@ -132,8 +133,16 @@ HEAVY: dict[str, Callable[[Path, Console], Coroutine[Any, Any, list[Check]]]] = 
 }
 
 
-def main(names: list[str]) -> int:
+def main(arguments: list[str]) -> int:
     """Run, print, and say how it went."""
+    what = "\n".join(f"  {name:<10} {run.__doc__}" for name, run in HEAVY.items())
+    parser = argparse.ArgumentParser(
+        "python -m tests.heavy", description=what, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument("names", metavar="NAME", nargs="*", help="which of them; all without")
+    names = parser.parse_args(arguments).names
+    if unknown := [name for name in names if name not in HEAVY]:
+        parser.error(f"there is no {', '.join(unknown)}; there are {', '.join(HEAVY)}")
     console, failed = Console(highlight=False), 0
     for name in names or HEAVY:
         console.print(f"[bold]{name}[/bold]: {HEAVY[name].__doc__}")
